@@ -1,0 +1,55 @@
+/** A number below 2^53, given once in the life of a cluster and never reused. The root has 1. */
+export type InodeId = number;
+
+export const ROOT_INODE_ID: InodeId = 1;
+
+export type TtlAction = 'free' | 'delete';
+
+/** How bytes become safe; design §2.8. */
+export type WriteType = 'MUST_CACHE' | 'THROUGH' | 'CACHE_THROUGH';
+
+/**
+ * Where the truth of a file's content is. `cached`: only on workers (MUST_CACHE, or not yet completed);
+ * `persisted`: in the UFS under `ufsVersion`; directories are `persisted` when the UFS has them too.
+ */
+export type Persistence = 'cached' | 'persisted';
+
+interface InodeBase {
+  readonly id: InodeId;
+  readonly owner: string;
+  readonly group: string;
+  /** Permission bits, 0..0o7777. */
+  readonly mode: number;
+  readonly createdMs: number;
+  readonly modifiedMs: number;
+  readonly accessedMs: number;
+  /** When the inode itself changed (POSIX ctime). */
+  readonly changedMs: number;
+  readonly pinned: boolean;
+  /** Milliseconds after `createdMs` at which `ttlAction` is due; -1 never. */
+  readonly ttlMs: number;
+  readonly ttlAction: TtlAction;
+  readonly persistence: Persistence;
+}
+
+export interface FileInode extends InodeBase {
+  readonly kind: 'file';
+  readonly lengthBytes: number;
+  readonly blockSizeBytes: number;
+  readonly complete: boolean;
+  readonly writeType: WriteType;
+  /**
+   * What the pages of this content are named by. Persisted files: the UFS's version (ETag, or mtime and length); cached
+   * ones: a version of our own that starts with `c:`. Empty while the file is incomplete.
+   */
+  readonly version: string;
+}
+
+export interface DirectoryInode extends InodeBase {
+  readonly kind: 'directory';
+  readonly childCount: number;
+  /** Whether all children that the UFS had at some time have been loaded; always true where no UFS is mounted. */
+  readonly childrenLoaded: boolean;
+}
+
+export type Inode = FileInode | DirectoryInode;

@@ -1,0 +1,47 @@
+import type { Entry } from './entry.ts';
+import type { ProposalId, ReadToken, WriteId } from './event.ts';
+import type { Message } from './message.ts';
+import type { LogIndex, NodeId, Position, Term } from './position.ts';
+
+export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
+
+/** The term this node is in and whom it voted for in it; changed in one durable record. */
+export interface Ballot {
+  readonly term: Term;
+  readonly votedFor: NodeId | undefined;
+}
+
+/**
+ * Everything that can leave the core, to be performed in order, with these freedoms and bounds:
+ * - `write`: at most one is in flight; the core issues the next only after `persisted`. Ballot, truncation and entries of one
+ *   write are one atomic, synced record.
+ * - `send` without `after` may leave at once, beside a running write; with `after` only when that write is durable.
+ * - `apply` names committed entries that are durable here.
+ * - Everything asked for by a client is answered exactly once, by `settle` or `readReady` or `readFailed`.
+ */
+export type Effect =
+  | {
+      readonly kind: 'write';
+      readonly id: WriteId;
+      readonly ballot?: Ballot;
+      /** Remove entries from here on before `entries` are added. */
+      readonly truncateFrom?: LogIndex;
+      readonly entries: readonly Entry[];
+      /** Commit index known now; stored with the ballot, so that a lost tail is noticed at the next open. */
+      readonly commit: LogIndex;
+    }
+  | { readonly kind: 'send'; readonly to: NodeId; readonly message: Message; readonly after?: WriteId }
+  | { readonly kind: 'apply'; readonly from: LogIndex; readonly to: LogIndex }
+  /** The state machine must have applied `index` before the read is served. */
+  | { readonly kind: 'readReady'; readonly token: ReadToken; readonly index: LogIndex }
+  | { readonly kind: 'readFailed'; readonly token: ReadToken; readonly leader: NodeId | undefined }
+  /**
+   * `accepted`: the entry has this position now; whether it commits is seen when an entry is applied at its index: the same
+   * term there means committed, another one means dropped. `dropped`: never entered the log. `unknown`: this node
+   * is no longer the leader that accepted it; it may or may not commit.
+   */
+  | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
+  | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'dropped'; readonly leader: NodeId | undefined }
+  | { readonly kind: 'roleChanged'; readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }
+  /** A promise was broken: stop the process, answer nobody. */
+  | { readonly kind: 'halt'; readonly reason: string };

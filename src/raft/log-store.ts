@@ -1,0 +1,47 @@
+import type { Ballot } from './effect.ts';
+import type { Entry } from './entry.ts';
+import type { LogIndex, Position, Term } from './position.ts';
+
+/** From `first` on, until the next run, entries have this term. */
+export interface TermRun {
+  readonly first: LogIndex;
+  readonly term: Term;
+}
+
+/** What a store knows after it has verified itself. */
+export interface StoredLog {
+  readonly ballot: Ballot;
+  /** The entry before the first one kept; ORIGIN when nothing was compacted. */
+  readonly base: Position;
+  readonly last: Position;
+  readonly runs: readonly TermRun[];
+  /** The largest commit index that was durably noted; never above `last.index`. */
+  readonly commit: LogIndex;
+  /** All entries of kind `config` that are kept. */
+  readonly configs: readonly Entry[];
+}
+
+/** One atomic, synced write; the same as the `write` effect. */
+export interface LogWrite {
+  readonly ballot?: Ballot;
+  readonly truncateFrom?: LogIndex;
+  readonly entries: readonly Entry[];
+  readonly commit: LogIndex;
+}
+
+/**
+ * A durable log. One write at a time (asserted); an error of `write` poisons the store: the caller stops the node.
+ */
+export interface LogStore {
+  /**
+   * Verifies checksums, the chain and contiguity, and reads the ends of the log.
+   * @throws SluiceError CORRUPT that names the index and what to do, when an acknowledged entry may be lost or damaged.
+   */
+  open(): Promise<StoredLog>;
+  write(write: LogWrite): Promise<void>;
+  /** Entries `from … to` (both included), cut after the one that reaches `maxBytes`; at least one entry. */
+  read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
+  /** Forgets entries up to and including `upTo`. */
+  compact(upTo: Position): Promise<void>;
+  close(): Promise<void>;
+}
