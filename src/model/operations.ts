@@ -1,6 +1,5 @@
 import type { TtlAction, WriteType } from './inode.ts';
 import type { Mount } from './mount.ts';
-import type { Principal } from './principal.ts';
 import type { FileStatus } from './status.ts';
 import type { WorkerList } from './worker.ts';
 
@@ -144,19 +143,3 @@ export const MUTATIONS: readonly OperationName[] = [
   'mount',
   'unmount',
 ];
-
-/** Who asks and how; travels beside every operation. */
-export interface OperationContext {
-  readonly principal: Principal;
-  /** Absent for reads, and for callers that do not retry. */
-  readonly requestId?: RequestId;
-  /** Aborted when the caller gave up or its deadline passed. */
-  readonly signal: AbortSignal;
-}
-
-export type OperationHandlers = {
-  readonly [N in OperationName]: (
-    request: Operations[N]['request'],
-    context: OperationContext,
-  ) => Promise<Operations[N]['reply']>;
-};
