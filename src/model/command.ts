@@ -1,3 +1,4 @@
+import type { Refusal } from './errors.ts';
 import type { Inode, InodeId } from './inode.ts';
 import type { Mount, MountId } from './mount.ts';
 import type {
@@ -80,7 +81,7 @@ export type Outcome =
   | { readonly kind: 'done' }
   | { readonly kind: 'inode'; readonly path: string; readonly inode: Inode }
   | { readonly kind: 'mount'; readonly mount: Mount }
-  | { readonly kind: 'refused'; readonly refusal: import('./errors.ts').Refusal };
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** What a background service of the leader may want to know about an applied command. Not state: may be dropped. */
 export type Notice =

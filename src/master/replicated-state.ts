@@ -1,0 +1,38 @@
+import type { Command, Notice, Outcome } from '../model/command.ts';
+import type { RequestId } from '../model/operations.ts';
+import type { Principal } from '../model/principal.ts';
+import type { QuorumInfo } from '../model/report.ts';
+import type { StateReader, StateScanner } from '../model/state-store.ts';
+
+/** Who leads, as this master knows it. */
+export interface Leadership {
+  /** This master leads, and has applied everything that was committed before its term: it may serve. */
+  readonly leading: boolean;
+  readonly term: number;
+  /** Member that leads; undefined when unknown. */
+  readonly leader: string | undefined;
+}
+
+export interface StateListener {
+  /** Called in the order of the journal, right after an entry was applied, on every master. Must not throw or block. */
+  applied?(index: number, notices: readonly Notice[]): void;
+  leadershipChanged?(leadership: Leadership): void;
+}
+
+/** The journal and the state it leads to, as the services of a master see them. */
+export interface ReplicatedState {
+  /** This master's applied state. Reads of the leader after `barrier` are linearizable. */
+  readonly state: StateReader & StateScanner;
+  /**
+   * Replicates a command and applies it. Resolves with its outcome (a refusal is an outcome) once committed and applied here.
+   * @throws SluiceError NOT_LEADER (never entered the journal), UNAVAILABLE with details `fate: 'unknown'` (leadership was lost: it may still
+   * take effect), EXHAUSTED (queue full).
+   */
+  propose(command: Command, by: { readonly principal: Principal; readonly requestId?: RequestId }): Promise<Outcome>;
+  /** Resolves when `state` has everything that was acknowledged before the call (ReadIndex). @throws NOT_LEADER, UNAVAILABLE */
+  barrier(): Promise<void>;
+  leadership(): Leadership;
+  quorum(): QuorumInfo;
+  /** @returns a function that ends the subscription. */
+  subscribe(listener: StateListener): () => void;
+}
