@@ -46,7 +46,8 @@ function option<T>(spec: OptionSpec, type: string, read: (text: string) => T | u
 }
 
 function within(value: number | undefined, limits: Limits): number | undefined {
-  if (value === undefined || value < (limits.min ?? 0) || value > (limits.max ?? Number.MAX_SAFE_INTEGER)) return undefined;
+  if (value === undefined || value < (limits.min ?? 0) || value > (limits.max ?? Number.MAX_SAFE_INTEGER))
+    return undefined;
   return value;
 }
 
@@ -77,7 +78,7 @@ export function integer(spec: OptionSpec, limits: Limits = {}): Option<number> {
 }
 
 /** Any text; refused when it does not match `pattern`. */
-export function text(spec: OptionSpec, pattern: RegExp = /[^]*/, wanted = 'text'): Option<string> {
+export function text(spec: OptionSpec, pattern = /.*/s, wanted = 'text'): Option<string> {
   return option(spec, wanted, (value) => (pattern.test(value) ? value : undefined));
 }
 
@@ -94,7 +95,10 @@ export function choice<W extends string>(spec: OptionSpec, words: readonly W[]):
 /** Words separated by commas; empty text is an empty list. */
 export function list(spec: OptionSpec): Option<readonly string[]> {
   return option(spec, 'list separated by commas', (value) =>
-    value.split(',').map((word) => word.trim()).filter((word) => word !== ''),
+    value
+      .split(',')
+      .map((word) => word.trim())
+      .filter((word) => word !== ''),
   );
 }
 
