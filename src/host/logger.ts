@@ -23,7 +23,12 @@ export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'
 /** A logger to standard error; errors appear under `err` with stack and cause. */
 export function createLogger(level: LogLevel, fields: LogFields): Logger {
   return pino(
-    { level, base: fields, serializers: { err: pino.stdSerializers.errWithCause }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level,
+      base: fields,
+      serializers: { err: pino.stdSerializers.errWithCause },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
     pino.destination({ dest: 2, sync: true }),
   );
 }

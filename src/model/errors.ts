@@ -13,7 +13,15 @@ interface Row {
   readonly retry: Retry;
 }
 
-function row(grpc: number, errno: string, s3: string, http: number, webhdfs: string, exit: Row['exit'], retry: Retry): Row {
+function row(
+  grpc: number,
+  errno: string,
+  s3: string,
+  http: number,
+  webhdfs: string,
+  exit: Row['exit'],
+  retry: Retry,
+): Row {
   return Object.freeze({ grpc, errno, s3, http, webhdfs, exit, retry });
 }
 
@@ -67,7 +75,11 @@ export class SluiceError extends Error implements Refusal {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, message: string, options: { readonly details?: ErrorDetails; readonly cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly details?: ErrorDetails; readonly cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};
@@ -78,12 +90,17 @@ export class SluiceError extends Error implements Refusal {
     if (thrown instanceof SluiceError && context === undefined) return thrown;
     const said = thrown instanceof Error ? thrown.message : String(thrown);
     const message = context === undefined ? said : `${context}: ${said}`;
-    if (thrown instanceof SluiceError) return new SluiceError(thrown.code, message, { details: thrown.details, cause: thrown });
+    if (thrown instanceof SluiceError)
+      return new SluiceError(thrown.code, message, { details: thrown.details, cause: thrown });
     return new SluiceError(fallback, message, { cause: thrown });
   }
 
   static of(refusal: Refusal): SluiceError {
-    return new SluiceError(refusal.code, refusal.message, refusal.details === undefined ? {} : { details: refusal.details });
+    return new SluiceError(
+      refusal.code,
+      refusal.message,
+      refusal.details === undefined ? {} : { details: refusal.details },
+    );
   }
 }
 

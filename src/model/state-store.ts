@@ -90,7 +90,10 @@ export interface ScanRange {
 
 /** Ordered access for listings; consistent as of the call, although it answers later. */
 export interface StateScanner {
-  scan<T extends TableName>(table: T, range: ScanRange): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]>;
+  scan<T extends TableName>(
+    table: T,
+    range: ScanRange,
+  ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]>;
 }
 
 const ID_DIGITS = 11;

@@ -41,7 +41,12 @@ export type Effect =
    * is no longer the leader that accepted it; it may or may not commit.
    */
   | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
-  | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'dropped'; readonly leader: NodeId | undefined }
+  | {
+      readonly kind: 'settle';
+      readonly proposal: ProposalId;
+      readonly fate: 'dropped';
+      readonly leader: NodeId | undefined;
+    }
   | { readonly kind: 'roleChanged'; readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }
   /** A promise was broken: stop the process, answer nobody. */
   | { readonly kind: 'halt'; readonly reason: string };

@@ -43,7 +43,13 @@ export type Message =
   | { readonly kind: 'heartbeatReply'; readonly term: Term; readonly readPosition: number }
   /** A follower asks for a read index on behalf of its readers; `token` is the follower's. */
   | { readonly kind: 'readIndex'; readonly term: Term; readonly token: number }
-  | { readonly kind: 'readIndexReply'; readonly term: Term; readonly token: number; readonly index: LogIndex; readonly ok: boolean }
+  | {
+      readonly kind: 'readIndexReply';
+      readonly term: Term;
+      readonly token: number;
+      readonly index: LogIndex;
+      readonly ok: boolean;
+    }
   /** The leader asks the receiver to campaign at once. */
   | { readonly kind: 'timeoutNow'; readonly term: Term };
 
