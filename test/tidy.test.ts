@@ -160,12 +160,12 @@ describe('files', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('lines have at most 130 columns', () => {
+  test('lines have at most 120 columns', () => {
     const wrong = written.flatMap((file) =>
       file.text
         .split('\n')
         .map((line, index) => ({ line, where: `${file.path}:${index + 1}` }))
-        .filter(({ line }) => line.length > 130)
+        .filter(({ line }) => line.length > 120)
         .map(({ where }) => where),
     );
     expect(wrong).toEqual([]);

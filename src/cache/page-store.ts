@@ -20,20 +20,29 @@ export interface PageStoreUsage {
 }
 
 /**
- * Keeps pages on this machine's disks, checksummed, within a byte quota. Pages survive a restart. A page is whole or absent: it is never
+ * Keeps pages on this machine's disks, checksummed, within a byte quota. Pages survive a restart. A page is whole or
+ * absent: it is never
  * seen half-written, and a damaged one is dropped and counted, never returned.
  */
 export interface PageStore {
   readonly pageSizeBytes: number;
-  /** The bytes of a page, verified; undefined when it is not there (or was damaged: then it is dropped). Counts as a use. */
+  /**
+   * The bytes of a page, verified; undefined when it is not there (or was damaged: then it is dropped). Counts as a
+   * use.
+   */
   get(key: PageKey): Promise<Uint8Array | undefined>;
   has(key: PageKey): boolean;
   /**
-   * Stores a page (1 … pageSizeBytes bytes). Unprotected: best effort, resolves false when it was not admitted or the disk refused.
-   * Protected: it is never evicted, and is on disk when this resolves. @throws EXHAUSTED when no room can be made for a protected page.
+   * Stores a page (1 … pageSizeBytes bytes). Unprotected: best effort, resolves false when it was not admitted or the
+   * disk refused.
+   * Protected: it is never evicted, and is on disk when this resolves. @throws EXHAUSTED when no room can be made for
+   * a protected page.
    */
   put(key: PageKey, bytes: Uint8Array, options: { readonly protect: boolean }): Promise<boolean>;
-  /** Renames all pages of `from` to `to`, e.g. when the UFS has given the content its version; `protect` sets their protection. */
+  /**
+   * Renames all pages of `from` to `to`, e.g. when the UFS has given the content its version; `protect` sets their
+   * protection.
+   */
   adopt(from: ContentKey, to: ContentKey, options: { readonly protect: boolean }): Promise<void>;
   /** Drops all pages of a file (of one version when given), protected ones too. */
   drop(fileId: number, version?: string): Promise<void>;

@@ -24,12 +24,17 @@ export interface ReplicatedState {
   /** This master's applied state. Reads of the leader after `barrier` are linearizable. */
   readonly state: StateReader & StateScanner;
   /**
-   * Replicates a command and applies it. Resolves with its outcome (a refusal is an outcome) once committed and applied here.
-   * @throws SluiceError NOT_LEADER (never entered the journal), UNAVAILABLE with details `fate: 'unknown'` (leadership was lost: it may still
+   * Replicates a command and applies it. Resolves with its outcome (a refusal is an outcome) once committed and
+   * applied here.
+   * @throws SluiceError NOT_LEADER (never entered the journal), UNAVAILABLE with details `fate: 'unknown'`
+   * (leadership was lost: it may still
    * take effect), EXHAUSTED (queue full).
    */
   propose(command: Command, by: { readonly principal: Principal; readonly requestId?: RequestId }): Promise<Outcome>;
-  /** Resolves when `state` has everything that was acknowledged before the call (ReadIndex). @throws NOT_LEADER, UNAVAILABLE */
+  /**
+   * Resolves when `state` has everything that was acknowledged before the call (ReadIndex). @throws NOT_LEADER,
+   * UNAVAILABLE
+   */
   barrier(): Promise<void>;
   leadership(): Leadership;
   quorum(): QuorumInfo;

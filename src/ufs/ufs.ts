@@ -31,17 +31,23 @@ export interface UfsAttributes {
 
 /**
  * One under file storage. Paths are relative to its URI, without leading or trailing slash; '' is its root. Errors are
- * SluiceErrors whose message names the URI and the way out: NOT_FOUND, ALREADY_EXISTS, NOT_A_DIRECTORY, IS_A_DIRECTORY, NOT_EMPTY,
- * PERMISSION_DENIED, UNAUTHENTICATED (bad credentials), STALE, EXHAUSTED (full), UNAVAILABLE (cannot be reached; may be tried again).
+ * SluiceErrors whose message names the URI and the way out: NOT_FOUND, ALREADY_EXISTS, NOT_A_DIRECTORY,
+ * IS_A_DIRECTORY, NOT_EMPTY,
+ * PERMISSION_DENIED, UNAUTHENTICATED (bad credentials), STALE, EXHAUSTED (full), UNAVAILABLE (cannot be reached; may
+ * be tried again).
  */
 export interface Ufs {
   readonly uri: string;
-  /** Proves that the storage can be reached, that the root is a directory or bucket and, unless `readOnly`, that it can be written. */
+  /**
+   * Proves that the storage can be reached, that the root is a directory or bucket and, unless `readOnly`, that it
+   * can be written.
+   */
   check(readOnly: boolean): Promise<void>;
   /** What is at `path`; undefined when nothing is. An error never means absence. */
   stat(path: string, signal?: AbortSignal): Promise<UfsFact | undefined>;
   /**
-   * The children of a directory in pages, ordered by the code points of their names, each name once. Ends normally only when
+   * The children of a directory in pages, ordered by the code points of their names, each name once. Ends normally
+   * only when
    * the listing is complete. @throws NOT_FOUND when there is no such directory.
    */
   list(path: string, signal?: AbortSignal): AsyncIterable<readonly UfsFact[]>;
@@ -51,9 +57,14 @@ export interface Ufs {
   create(path: string, attributes: UfsAttributes): Promise<UfsWriter>;
   /** Makes a directory and its parents; an existing directory is no error. */
   makeDirectory(path: string, attributes: UfsAttributes): Promise<void>;
-  /** Deletes a file, or a directory with all that is below it when `recursive`. Absence is no error. @throws NOT_EMPTY */
+  /**
+   * Deletes a file, or a directory with all that is below it when `recursive`. Absence is no error. @throws NOT_EMPTY
+   */
   delete(path: string, options: { readonly recursive: boolean; readonly signal?: AbortSignal }): Promise<void>;
-  /** Moves a file or directory; replaces a file (or an empty directory) at `target`. @returns what `stat` says of the target. */
+  /**
+   * Moves a file or directory; replaces a file (or an empty directory) at `target`. @returns what `stat` says of the
+   * target.
+   */
   rename(source: string, target: string, signal?: AbortSignal): Promise<UfsFact>;
   /** Changes what the storage can keep; what it cannot is left to the namespace alone. */
   setAttributes(path: string, attributes: UfsAttributes): Promise<void>;
