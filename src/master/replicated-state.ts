@@ -1,6 +1,6 @@
 import type { Command, Notice, Outcome } from '../model/command.ts';
 import type { RequestId } from '../model/operations.ts';
-import type { Principal } from '../model/principal.ts';
+import type { Caller } from '../model/principal.ts';
 import type { QuorumInfo } from '../model/report.ts';
 import type { StateReader, StateScanner } from '../model/state-store.ts';
 
@@ -30,7 +30,7 @@ export interface ReplicatedState {
    * (leadership was lost: it may still
    * take effect), EXHAUSTED (queue full).
    */
-  propose(command: Command, by: { readonly principal: Principal; readonly requestId?: RequestId }): Promise<Outcome>;
+  propose(command: Command, by: { readonly principal: Caller; readonly requestId?: RequestId }): Promise<Outcome>;
   /**
    * Resolves when `state` has everything that was acknowledged before the call (ReadIndex). @throws NOT_LEADER,
    * UNAVAILABLE
