@@ -1,5 +1,5 @@
 import type { Refusal } from './errors.ts';
-import type { Inode, InodeId } from './inode.ts';
+import type { InodeId } from './inode.ts';
 import type { Mount, MountId } from './mount.ts';
 import type {
   CompleteFileRequest,
@@ -11,7 +11,8 @@ import type {
   RequestId,
   SetAttributesRequest,
 } from './operations.ts';
-import type { Principal } from './principal.ts';
+import type { Caller } from './principal.ts';
+import type { Located } from './status.ts';
 import type { WorkerId, WorkerRegistration } from './worker.ts';
 
 /** One thing that a UFS has, as a listing or a look-up showed it. */
@@ -32,16 +33,30 @@ export interface UfsFact {
 /**
  * What a look at the UFS proved about the children of one directory. `apply` inserts or updates `upserts`, deletes
  * `removals` (a name only when it still is the inode with that id and is persisted), never touches incomplete or only
- * cached files, and sets `childrenLoaded` when `complete`.
+ * cached files, mount points, or directories that still have children (so remove bottom-up), and sets
+ * `childrenLoaded` when `complete`. What a fact says of owner, group and mode wins over what is known.
  */
 export interface LoadMetadataCommand {
   readonly kind: 'loadMetadata';
   /** Directory whose children are described; refused with NOT_FOUND when it is gone. */
   readonly directoryId: InodeId;
+  /** Names must pass `checkName`: the leader leaves out (and reports) what cannot be named here. */
   readonly upserts: readonly UfsFact[];
   readonly removals: readonly { readonly name: string; readonly id: InodeId }[];
   /** The last command of a listing that reached its end. */
   readonly complete: boolean;
+  /** Block size of files that are inserted. */
+  readonly blockSizeBytes: number;
+}
+
+/** The first command of a cluster: makes the root and the counters. Everything before it is refused. */
+export interface FormatCommand {
+  readonly kind: 'format';
+  /** UUID; formatting again under the same one does nothing, under another is refused. */
+  readonly clusterId: string;
+  /** Owner and group of the root, whose mode is 0755. */
+  readonly owner: string;
+  readonly group: string;
 }
 
 /**
@@ -49,16 +64,26 @@ export interface LoadMetadataCommand {
  * that the UFS has it already: the leader does the UFS's part before it proposes.
  */
 export type Command =
-  | ({ readonly kind: 'createFile' } & CreateFileRequest)
+  | FormatCommand
+  /**
+   * `blockSizeBytes` is resolved (not 0). `ufsVersion`: what the UFS calls the empty file that the leader has put there
+   * for `empty` with a write type that needs it; empty otherwise.
+   */
+  | ({ readonly kind: 'createFile'; readonly ufsVersion: string } & CreateFileRequest)
   | ({ readonly kind: 'completeFile' } & CompleteFileRequest)
   | ({ readonly kind: 'makeDirectory'; readonly persisted: boolean } & MakeDirectoryRequest)
   | ({ readonly kind: 'delete' } & DeleteRequest)
-  | ({ readonly kind: 'rename' } & RenameRequest)
+  /** `ufsVersion`: what the UFS calls the renamed file's content afterwards; empty keeps the version. */
+  | ({ readonly kind: 'rename'; readonly ufsVersion: string } & RenameRequest)
   | ({ readonly kind: 'setAttributes' } & SetAttributesRequest)
   | ({ readonly kind: 'mount' } & MountRequest)
   | { readonly kind: 'unmount'; readonly path: string }
   | LoadMetadataCommand
-  /** Removes what an earlier delete or unmount detached: children first, in bounded batches. */
+  /**
+   * Takes children out of detached directories (each `parentId` has a trash row; others are passed over), 10,000 at
+   * most. Files and empty directories vanish; a directory with children becomes a detached one itself; a detached
+   * directory vanishes with its last child. So: scan the trash table, scan children, propose, until the table is empty.
+   */
   | { readonly kind: 'purge'; readonly entries: readonly { readonly parentId: InodeId; readonly name: string }[] }
   | { readonly kind: 'registerWorker'; readonly worker: WorkerRegistration }
   | { readonly kind: 'setWorkerState'; readonly id: WorkerId; readonly state: 'live' | 'lost' }
@@ -67,11 +92,14 @@ export type Command =
 
 export type CommandKind = Command['kind'];
 
+/** The command of one kind. */
+export type CommandOf<K extends CommandKind> = Extract<Command, { readonly kind: K }>;
+
 /** A command as the leader proposes it: nothing else may influence `apply`. */
 export interface StampedCommand {
   /** Leader's wall clock; `apply` uses the larger of this and the last one, so log time never runs backwards. */
   readonly atMs: number;
-  readonly principal: Principal;
+  readonly principal: Caller;
   readonly requestId?: RequestId;
   readonly command: Command;
 }
@@ -79,7 +107,8 @@ export interface StampedCommand {
 /** What `apply` answers; stored with the session so that a retry gets the same one. */
 export type Outcome =
   | { readonly kind: 'done' }
-  | { readonly kind: 'inode'; readonly path: string; readonly inode: Inode }
+  /** What was made, completed or changed; `fileStatus` shows it to clients. */
+  | ({ readonly kind: 'inode' } & Located)
   | { readonly kind: 'mount'; readonly mount: Mount }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
@@ -89,5 +118,16 @@ export type Notice =
   | { readonly kind: 'contentDropped'; readonly id: InodeId }
   /** A subtree waits for purge commands. */
   | { readonly kind: 'detached'; readonly id: InodeId }
+  /**
+   * What was known about this path (with `subtree`, and about all below it) is no longer right; nor are its parent's
+   * status and listing.
+   */
+  | { readonly kind: 'changed'; readonly path: string; readonly subtree: boolean }
   | { readonly kind: 'mountsChanged'; readonly mountId: MountId }
   | { readonly kind: 'workersChanged' };
+
+/** What came of a command. */
+export interface Applied {
+  readonly outcome: Outcome;
+  readonly notices: readonly Notice[];
+}

@@ -1,7 +1,14 @@
-/** A number below 2^53, given once in the life of a cluster and never reused. The root has 1. */
+/** A number below 2^53, given once in the life of a cluster and never reused. */
 export type InodeId = number;
 
+/** The root that `format` makes. Unmounting `/` gives the namespace a fresh root: find the root at `ROOT_KEY`. */
 export const ROOT_INODE_ID: InodeId = 1;
+
+/** Parent of every detached subtree. Only a number for keys: it has no inode. */
+export const TRASH_INODE_ID: InodeId = 2;
+
+/** The first number that is given to an inode below the root. */
+export const FIRST_INODE_ID: InodeId = 3;
 
 export type TtlAction = 'free' | 'delete';
 
@@ -50,6 +57,10 @@ export interface DirectoryInode extends InodeBase {
   readonly childCount: number;
   /** Whether all children that the UFS had at some time have been loaded; always true where no UFS is mounted. */
   readonly childrenLoaded: boolean;
+  /** Whether a UFS is mounted exactly here; its row has this directory's path as key. */
+  readonly mountPoint: boolean;
+  /** Mount points strictly below: such a directory is neither deleted nor renamed. */
+  readonly mountsBelow: number;
 }
 
 export type Inode = FileInode | DirectoryInode;

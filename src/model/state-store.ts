@@ -1,6 +1,6 @@
 import type { Outcome } from './command.ts';
-import type { Inode, InodeId } from './inode.ts';
-import type { Mount } from './mount.ts';
+import { type Inode, type InodeId, TRASH_INODE_ID } from './inode.ts';
+import type { Mount, MountId } from './mount.ts';
 import type { WorkerRegistration, WorkerState } from './worker.ts';
 
 /** Where an inode hangs. */
@@ -30,9 +30,31 @@ export interface WorkerRow extends WorkerRegistration {
   readonly registeredMs: number;
 }
 
-/** A detached subtree that is to be purged. */
+/**
+ * A detached directory that is to be purged. Its inode hangs at `trashPlace(id)`, so that its children are found at
+ * `dentryPrefix(id)` as those of every directory are.
+ */
 export interface TrashRow {
   readonly id: InodeId;
+}
+
+/** All mounts, to find overlaps; one row with key ''. Bounded by the number of mounts that is allowed. */
+export interface MountIndexRow {
+  readonly mounts: readonly MountIndexEntry[];
+}
+
+export interface MountIndexEntry {
+  readonly id: MountId;
+  readonly path: string;
+  readonly uri: string;
+  /** Value of the option that names the UFS's endpoint; empty when there is none. */
+  readonly endpoint: string;
+}
+
+/** Which cluster this state belongs to; one row with key ''. */
+export interface ClusterRow {
+  readonly clusterId: string;
+  readonly formattedMs: number;
 }
 
 /** Counters, one row with key ''. */
@@ -65,17 +87,39 @@ export interface Tables {
   readonly worker: WorkerRow;
   /** Key `idKey(id)`. */
   readonly trash: TrashRow;
+  /** Key ''. */
+  readonly mountIndex: MountIndexRow;
+  /** Key ''. */
+  readonly cluster: ClusterRow;
+  /** Key ''. */
   readonly counters: CountersRow;
 }
 
 export type TableName = keyof Tables;
+
+/** Every table, in a fixed order. */
+export const TABLE_NAMES: readonly TableName[] = [
+  'inode',
+  'place',
+  'mount',
+  'session',
+  'reply',
+  'worker',
+  'trash',
+  'mountIndex',
+  'cluster',
+  'counters',
+];
 
 /** The synchronous view of replicated state that `apply` and point reads use. */
 export interface StateReader {
   get<T extends TableName>(table: T, key: string): Tables[T] | undefined;
 }
 
-/** What `apply` writes to; all writes of one journal entry become visible and durable together. */
+/**
+ * What `apply` writes to. `get` sees what was put and deleted before it, in the same entry too; all writes of one
+ * journal entry become durable, and visible to scans, together. Deleting a key that is absent does nothing.
+ */
 export interface StateStore extends StateReader {
   put<T extends TableName>(table: T, key: string, row: Tables[T]): void;
   delete(table: TableName, key: string): void;
@@ -113,6 +157,18 @@ export function dentryPrefix(parentId: InodeId): string {
   return `${idKey(parentId)}/`;
 }
 
+/** Where the root hangs: below no inode, without a name. */
+export const ROOT_PLACE: Place = Object.freeze({ parentId: 0, name: '' });
+
+/** Key of the root's inode. */
+export const ROOT_KEY: string = dentryKey(ROOT_PLACE.parentId, ROOT_PLACE.name);
+
+/** Where a detached directory hangs. */
+export function trashPlace(id: InodeId): Place {
+  return { parentId: TRASH_INODE_ID, name: idKey(id) };
+}
+
+/** Key of a remembered answer; a client's answers stand together, by sequence. */
 export function replyKey(client: string, sequence: number): string {
   return `${client}/${sequence.toString(36).padStart(ID_DIGITS, '0')}`;
 }

@@ -1,5 +1,6 @@
-import type { InodeId, Persistence, TtlAction, WriteType } from './inode.ts';
+import type { Inode, InodeId, Persistence, TtlAction, WriteType } from './inode.ts';
 import type { MountId } from './mount.ts';
+import { nameOf } from './path.ts';
 
 /** What clients see of a file or directory. */
 export interface FileStatus {
@@ -33,4 +34,47 @@ export interface FileStatus {
   readonly mountId: MountId;
   /** Path inside the mounted UFS, relative to the mount's URI, without leading slash; empty when no UFS backs it. */
   readonly ufsPath: string;
+}
+
+/** An inode with what its place in the namespace says about it. */
+export interface Located {
+  readonly path: string;
+  readonly inode: Inode;
+  /** See `FileStatus.mountId`. */
+  readonly mountId: MountId;
+  /** See `FileStatus.ufsPath`. */
+  readonly ufsPath: string;
+}
+
+/** What clients see of `located`. */
+export function fileStatus(located: Located): FileStatus {
+  const { path, inode, mountId, ufsPath } = located;
+  const file = inode.kind === 'file' ? inode : undefined;
+  const directory = inode.kind === 'directory' ? inode : undefined;
+  return {
+    path,
+    name: nameOf(path),
+    id: inode.id,
+    kind: inode.kind,
+    lengthBytes: file?.lengthBytes ?? 0,
+    blockSizeBytes: file?.blockSizeBytes ?? 0,
+    complete: file?.complete ?? true,
+    owner: inode.owner,
+    group: inode.group,
+    mode: inode.mode,
+    createdMs: inode.createdMs,
+    modifiedMs: inode.modifiedMs,
+    accessedMs: inode.accessedMs,
+    changedMs: inode.changedMs,
+    pinned: inode.pinned,
+    ttlMs: inode.ttlMs,
+    ttlAction: inode.ttlAction,
+    persistence: inode.persistence,
+    writeType: file?.writeType ?? 'MUST_CACHE',
+    version: file?.version ?? '',
+    childCount: directory?.childCount ?? 0,
+    mountPoint: directory?.mountPoint ?? false,
+    mountId,
+    ufsPath,
+  };
 }

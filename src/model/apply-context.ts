@@ -1,0 +1,121 @@
+import { assert, must } from '../base/assert.ts';
+import type { Notice, Outcome } from './command.ts';
+import type { Refusal } from './errors.ts';
+import type { DirectoryInode, Inode, InodeId } from './inode.ts';
+import type { MountId } from './mount.ts';
+import type { DirectoryRef } from './namespace.ts';
+import type { Caller } from './principal.ts';
+import { type CountersRow, dentryKey, idKey, type StateStore, trashPlace } from './state-store.ts';
+
+/** What one kind of command comes to; a refusal has written nothing. */
+export type Result = Outcome | Refusal;
+
+export const DONE: Outcome = Object.freeze({ kind: 'done' });
+
+/** How an edit counts for the directory's own times: an operation changes them, what we learn of the UFS does not. */
+export type Touch = 'touch' | 'leave';
+
+/**
+ * One command at work: who asks, log time, counters, notices, and the edits of the tree that keep its invariants (every
+ * inode row has one place row and is counted by its parent).
+ */
+export class ApplyContext {
+  readonly store: StateStore;
+  readonly caller: Caller;
+  /** Log time. */
+  readonly nowMs: number;
+  readonly #notices: Notice[] = [];
+  #counters: CountersRow;
+
+  constructor(store: StateStore, caller: Caller, counters: CountersRow) {
+    this.store = store;
+    this.caller = caller;
+    this.nowMs = counters.logTimeMs;
+    this.#counters = counters;
+  }
+
+  get counters(): CountersRow {
+    return this.#counters;
+  }
+
+  get notices(): readonly Notice[] {
+    return this.#notices;
+  }
+
+  notify(notice: Notice): void {
+    this.#notices.push(notice);
+  }
+
+  newInodeId(): InodeId {
+    const id = this.#counters.nextInodeId;
+    assert(id < Number.MAX_SAFE_INTEGER, 'Inode numbers are not used up');
+    this.#counters = { ...this.#counters, nextInodeId: id + 1 };
+    return id;
+  }
+
+  newMountId(): MountId {
+    const id = this.#counters.nextMountId;
+    this.#counters = { ...this.#counters, nextMountId: id + 1 };
+    return id;
+  }
+
+  /** Counts a change of the mount table and tells of it. */
+  mountsChanged(mountId: MountId): void {
+    this.#counters = { ...this.#counters, mountsVersion: this.#counters.mountsVersion + 1 };
+    this.notify({ kind: 'mountsChanged', mountId });
+  }
+
+  /** Counts a change of the ring of workers and tells of it. */
+  workersChanged(): void {
+    this.#counters = { ...this.#counters, workersVersion: this.#counters.workersVersion + 1 };
+    this.notify({ kind: 'workersChanged' });
+  }
+
+  /** Puts a new inode, or one that was taken out, into a directory. */
+  addChild(parent: DirectoryRef, name: string, inode: Inode, touch: Touch): void {
+    this.store.put('inode', dentryKey(parent.id, name), inode);
+    this.store.put('place', idKey(inode.id), { parentId: parent.id, name });
+    this.#count(parent, 1, touch);
+  }
+
+  /** Takes an inode out of a directory for ever. */
+  removeChild(parent: DirectoryRef, name: string, id: InodeId, touch: Touch): void {
+    this.store.delete('inode', dentryKey(parent.id, name));
+    this.store.delete('place', idKey(id));
+    this.#count(parent, -1, touch);
+  }
+
+  /**
+   * Takes `inode` and all that is below it out of a directory: at once when nothing is below it, else it becomes a
+   * detached directory that waits for purge.
+   */
+  dropChild(parent: DirectoryRef, name: string, inode: Inode, touch: Touch): void {
+    this.removeChild(parent, name, inode.id, touch);
+    if (inode.kind === 'file') this.notify({ kind: 'contentDropped', id: inode.id });
+    else if (inode.childCount > 0) this.detach(inode);
+  }
+
+  /** Hangs a directory that was taken out of the namespace into the trash. */
+  detach(inode: DirectoryInode): void {
+    const place = trashPlace(inode.id);
+    this.store.put('inode', dentryKey(place.parentId, place.name), inode);
+    this.store.put('place', idKey(inode.id), place);
+    this.store.put('trash', idKey(inode.id), { id: inode.id });
+    this.notify({ kind: 'detached', id: inode.id });
+  }
+
+  /** Changes fields of the directory whose row has `key`. */
+  changeDirectory(key: string, change: (directory: DirectoryInode) => Partial<DirectoryInode>): void {
+    const directory = must(this.store.get('inode', key), 'A directory that is changed exists');
+    assert(directory.kind === 'directory', 'Only directories have children');
+    this.store.put('inode', key, { ...directory, ...change(directory) });
+  }
+
+  #count(parent: DirectoryRef, delta: number, touch: Touch): void {
+    this.changeDirectory(parent.key, ({ childCount, modifiedMs, changedMs }) => ({
+      childCount: childCount + delta,
+      modifiedMs: touch === 'touch' ? this.nowMs : modifiedMs,
+      changedMs: touch === 'touch' ? this.nowMs : changedMs,
+    }));
+  }
+}
