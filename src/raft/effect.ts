@@ -12,7 +12,15 @@ export interface Ballot {
 }
 
 /**
+ * Why a proposal did not enter the log: this node does not lead (or not in the expected term), it is handing leadership
+ * over, or it holds as many uncommitted entries as it may.
+ */
+export type DropReason = 'notLeader' | 'transferring' | 'overloaded';
+
+/**
  * Everything that can leave the core, to be performed in order, with these freedoms and bounds:
+ * - `stage`: the log changed, in memory: these entries belong to it from now on. The driver keeps them readable for sends
+ *   until a `write` that contains them is done. Every entry is staged once, before the first message that names it.
  * - `write`: at most one is in flight; the core issues the next only after `persisted`. Ballot, truncation and entries of one
  *   write are one atomic, synced record.
  * - `send` without `after` may leave at once, beside a running write; with `after` only when that write is durable.
@@ -20,6 +28,8 @@ export interface Ballot {
  * - Everything asked for by a client is answered exactly once, by `settle` or `readReady` or `readFailed`.
  */
 export type Effect =
+  /** Entries from `truncateFrom` on are no longer part of the log; then `entries` are added. */
+  | { readonly kind: 'stage'; readonly truncateFrom?: LogIndex; readonly entries: readonly Entry[] }
   | {
       readonly kind: 'write';
       readonly id: WriteId;
@@ -37,14 +47,15 @@ export type Effect =
   | { readonly kind: 'readFailed'; readonly token: ReadToken; readonly leader: NodeId | undefined }
   /**
    * `accepted`: the entry has this position now; whether it commits is seen when an entry is applied at its index: the same
-   * term there means committed, another one means dropped. `dropped`: never entered the log. `unknown`: this node
-   * is no longer the leader that accepted it; it may or may not commit.
+   * term there means committed, another one means dropped. While neither is seen, its fate is unknown, also after this
+   * node stopped leading. `dropped`: never entered the log; `leader` is who may accept it.
    */
   | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
   | {
       readonly kind: 'settle';
       readonly proposal: ProposalId;
       readonly fate: 'dropped';
+      readonly reason: DropReason;
       readonly leader: NodeId | undefined;
     }
   | { readonly kind: 'roleChanged'; readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }

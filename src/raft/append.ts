@@ -1,0 +1,87 @@
+import { alreadyHeld } from './conflict.ts';
+import type { Message } from './message.ts';
+import type { LogIndex, NodeId } from './position.ts';
+import { emit, extendLog, halt, type RaftState, send } from './state.ts';
+
+type Append = Extract<Message, { kind: 'append' }>;
+
+/** Follower: the leader of this term sent entries. */
+export function handleAppend(state: RaftState, from: NodeId, message: Append): void {
+  const { log, ballot } = state;
+  if (!isWellFormed(message)) return;
+  const { previous, entries, readPosition } = message;
+  // What is committed here is the same everywhere, also where the log no longer begins.
+  const fits = previous.index <= log.commit || log.termAt(previous.index) === previous.term;
+  if (!fits) {
+    const hint = log.lastAtMost(previous.index, previous.term);
+    const rejected = previous.index;
+    send(state, from, { kind: 'appendReject', term: ballot.term, rejected, hint, readPosition });
+    return;
+  }
+  const fresh = entries.slice(alreadyHeld(log, entries));
+  const first = fresh[0];
+  if (first !== undefined) {
+    if (first.index <= log.commit) {
+      return halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
+    }
+    if (first.kind === 'config')
+      return halt(state, `Entry ${first.index} changes the membership, which is not known here`);
+    extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
+  }
+  log.commitTo(Math.min(message.commit, message.last));
+  acknowledge(state, from, message.last, readPosition, entries.length === 0);
+}
+
+/** Follower: the leader of this term is alive. */
+export function handleHeartbeat(
+  state: RaftState,
+  from: NodeId,
+  message: Extract<Message, { kind: 'heartbeat' }>,
+): void {
+  const { log } = state;
+  if (message.commit > log.last.index) {
+    const held = `the log ends at ${log.last.index}`;
+    return halt(
+      state,
+      `Leader ${from} knows entry ${message.commit} to be durable here, but ${held}: the disk lost entries`,
+    );
+  }
+  log.commitTo(message.commit);
+  // Heartbeats that only tell a commit index can be many; one answer a tick is enough to be known as alive.
+  if (message.readPosition <= state.echoed && state.echoedAt === state.now) return;
+  echo(state, from, message.readPosition);
+}
+
+/**
+ * The acknowledgement leaves when everything up to `match`, and the term, is durable. Acknowledgements that wait for
+ * the same write become one. `asked`: the leader wants a sign of life even if the disk is slow.
+ */
+function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition: number, asked: boolean): void {
+  const { log, ballot, writes } = state;
+  const term = ballot.term;
+  const reply: Message = { kind: 'appendReply', term, match, readPosition };
+  if (!ballot.changed && match <= log.durable && !writes.inFlight?.hasBallot) return send(state, to, reply);
+  if (asked || readPosition > state.echoed) echo(state, to, readPosition);
+  if (!ballot.changed && writes.covers(match) && writes.inFlight !== undefined) {
+    return emit(state, { kind: 'send', to, message: reply, after: writes.inFlight.id });
+  }
+  state.owed ??= { to, match, readPosition };
+  state.owed.match = Math.max(state.owed.match, match);
+  state.owed.readPosition = Math.max(state.owed.readPosition, readPosition);
+}
+
+function echo(state: RaftState, to: NodeId, readPosition: number): void {
+  state.echoed = Math.max(state.echoed, readPosition);
+  state.echoedAt = state.now;
+  send(state, to, { kind: 'heartbeatReply', term: state.ballot.term, readPosition });
+}
+
+function isWellFormed({ term, previous, last, entries }: Append): boolean {
+  if (last !== previous.index + entries.length || previous.index < 0) return false;
+  let before = previous;
+  for (const entry of entries) {
+    if (entry.index !== before.index + 1 || entry.term < before.term || entry.term > term) return false;
+    before = entry;
+  }
+  return true;
+}

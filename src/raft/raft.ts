@@ -1,0 +1,240 @@
+import { randomInt } from '../base/random.ts';
+import { handleAppend, handleHeartbeat } from './append.ts';
+import { BallotBox } from './ballot.ts';
+import { describeState } from './describe.ts';
+import type { Effect, Role } from './effect.ts';
+import {
+  countOwnVote,
+  handlePreVote,
+  handlePreVoteReply,
+  handleTimeoutNow,
+  handleVote,
+  handleVoteReply,
+  loseLeader,
+  tickElection,
+} from './election.ts';
+import type { Event, WriteId } from './event.ts';
+import { ForwardedReads } from './forwarded-reads.ts';
+import { Invariants } from './invariants.ts';
+import { tickLeader } from './leader.ts';
+import { RaftLog } from './log.ts';
+import type { Message } from './message.ts';
+import { checkOptions, type RaftOptions } from './options.ts';
+import type { LogIndex, NodeId, Position, Term } from './position.ts';
+import type { ProgressState } from './progress.ts';
+import { handlePropose } from './proposals.ts';
+import { ReadRounds } from './read-rounds.ts';
+import { beginReads, expireReads, handleRead, handleReadIndex, handleReadIndexReply } from './reads.ts';
+import {
+  advanceCommit,
+  handleAppendReject,
+  handleAppendReply,
+  handleHeartbeatReply,
+  losePeer,
+  regainPeer,
+  replicate,
+} from './replication.ts';
+import { emit, halt, type RaftState, restartElectionTimer } from './state.ts';
+import { passTerm } from './term-gate.ts';
+import { handleTransfer, pursueTransfer } from './transfer.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** A peer as its leader sees it. */
+export interface PeerStatus {
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly state: ProgressState;
+  /** Ticks since something of this term came from it. */
+  readonly silentTicks: number;
+}
+
+export interface RaftStatus {
+  readonly id: NodeId;
+  readonly term: Term;
+  readonly role: Role;
+  readonly leader: NodeId | undefined;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly durable: LogIndex;
+  readonly last: Position;
+  /** Where leadership is being handed to. */
+  readonly transferringTo: NodeId | undefined;
+  /** The other members; empty unless this node leads. */
+  readonly peers: ReadonlyMap<NodeId, PeerStatus>;
+}
+
+/**
+ * One member of a Raft group as a value machine (Ongaro & Ousterhout 2014; Ongaro's thesis for pre-vote, check-quorum,
+ * ReadIndex and transfer). Events go in, effects come out, nothing else happens: no clock, no disk, no network. Any
+ * event is legal at any time. Events that are there together should be given together: they make one write and one
+ * message to each peer.
+ */
+export class Raft {
+  readonly #state: RaftState;
+  readonly #invariants: Invariants;
+
+  /** @throws AssertionError when the options contradict each other or what is stored. */
+  constructor(options: RaftOptions) {
+    checkOptions(options);
+    const { stored, random } = options;
+    this.#state = {
+      options,
+      membership: options.membership,
+      ballot: new BallotBox(stored.ballot),
+      log: new RaftLog(stored, options.applied),
+      writes: new WriteQueue(stored.last.index),
+      effects: [],
+      role: 'follower',
+      leader: undefined,
+      now: 0,
+      leaderHeard: 0,
+      leaderLost: false,
+      quickCampaigns: 0,
+      echoed: 0,
+      echoedAt: -1,
+      electionAt: 0,
+      votes: new Map(),
+      peers: new Map(),
+      reads: new ReadRounds(options.maxPendingReads),
+      forwarded: new ForwardedReads(options.maxPendingReads, randomInt(random, 1, 2 ** 48)),
+      transfer: undefined,
+      owed: undefined,
+      deferred: [],
+      halted: undefined,
+    };
+    restartElectionTimer(this.#state);
+    this.#invariants = new Invariants(this.#state);
+  }
+
+  step(event: Event): readonly Effect[] {
+    return this.stepAll([event]);
+  }
+
+  /** Takes events in their order; what they cause leaves together. */
+  stepAll(events: readonly Event[]): readonly Effect[] {
+    const state = this.#state;
+    if (state.halted !== undefined) return [];
+    for (const event of events) handle(state, event);
+    conclude(state);
+    const broken = this.#invariants.firstBroken(state);
+    if (broken !== undefined) halt(state, broken);
+    const { effects } = state;
+    state.effects = [];
+    if (state.halted === undefined) return effects;
+    return [{ kind: 'halt', reason: `${state.halted} (${describeState(state)})` }];
+  }
+
+  status(): RaftStatus {
+    const { options, ballot, role, leader, log, transfer, now } = this.#state;
+    const peers = new Map<NodeId, PeerStatus>();
+    for (const [peer, { match, next, state, lastHeard }] of this.#state.peers) {
+      peers.set(peer, { match, next, state, silentTicks: now - lastHeard });
+    }
+    const { commit, applied, durable, last } = log;
+    const transferringTo = transfer?.to;
+    return { id: options.id, term: ballot.term, role, leader, commit, applied, durable, last, transferringTo, peers };
+  }
+}
+
+function handle(state: RaftState, event: Event): void {
+  switch (event.kind) {
+    case 'tick':
+      return tick(state);
+    case 'receive':
+      if (passTerm(state, event.from, event.message)) receive(state, event.from, event.message);
+      return;
+    case 'propose':
+      return handlePropose(state, event.proposals, event.expectedTerm);
+    case 'read':
+      return handleRead(state, event.token);
+    case 'transferLeadership':
+      return handleTransfer(state, event.to);
+    case 'persisted':
+      return persisted(state, event.write);
+    case 'applied':
+      return state.log.markApplied(event.index);
+    case 'peerUnreachable': {
+      if (event.peer === state.leader) loseLeader(state);
+      const progress = state.peers.get(event.peer);
+      if (progress !== undefined) losePeer(progress);
+      return;
+    }
+    case 'peerReachable': {
+      const progress = state.peers.get(event.peer);
+      if (progress !== undefined) regainPeer(progress);
+      return;
+    }
+  }
+}
+
+function receive(state: RaftState, from: NodeId, message: Message): void {
+  switch (message.kind) {
+    case 'preVote':
+      return handlePreVote(state, from, message);
+    case 'preVoteReply':
+      return handlePreVoteReply(state, from, message);
+    case 'vote':
+      return handleVote(state, from, message);
+    case 'voteReply':
+      return handleVoteReply(state, from, message);
+    case 'append':
+      return handleAppend(state, from, message);
+    case 'appendReply':
+      return handleAppendReply(state, from, message);
+    case 'appendReject':
+      return handleAppendReject(state, from, message);
+    case 'heartbeat':
+      return handleHeartbeat(state, from, message);
+    case 'heartbeatReply':
+      return handleHeartbeatReply(state, from, message);
+    case 'readIndex':
+      return handleReadIndex(state, from, message);
+    case 'readIndexReply':
+      return handleReadIndexReply(state, message);
+    case 'timeoutNow':
+      return handleTimeoutNow(state, from);
+  }
+}
+
+function tick(state: RaftState): void {
+  state.now += 1;
+  if (state.role === 'leader') tickLeader(state);
+  else tickElection(state);
+  expireReads(state);
+}
+
+function persisted(state: RaftState, id: WriteId): void {
+  const done = state.writes.finish(id);
+  if (done === undefined) return halt(state, `Write ${id} is reported as durable but is not in flight`);
+  state.log.markDurable(done.last);
+  if (done.hasBallot) countOwnVote(state);
+  if (state.role === 'leader') advanceCommit(state);
+}
+
+/** What all events of a step cause together: reads, messages to peers, the next write, commands to apply. */
+function conclude(state: RaftState): void {
+  beginReads(state);
+  if (state.role === 'leader') {
+    replicate(state);
+    pursueTransfer(state);
+  }
+  issueWrite(state);
+  const range = state.log.issue();
+  if (range !== undefined) emit(state, { kind: 'apply', ...range });
+}
+
+function issueWrite(state: RaftState): void {
+  const { writes, ballot, log } = state;
+  if (writes.inFlight !== undefined || !(writes.hasPending || ballot.changed)) return;
+  const write = writes.issue(ballot.take(), log.commit, state.now);
+  emit(state, write);
+  const after = write.id;
+  for (const { to, message } of state.deferred) emit(state, { kind: 'send', to, message, after });
+  if (state.owed !== undefined) {
+    const { to, match, readPosition } = state.owed;
+    const message: Message = { kind: 'appendReply', term: ballot.term, match, readPosition };
+    emit(state, { kind: 'send', to, message, after });
+  }
+  state.deferred = [];
+  state.owed = undefined;
+}

@@ -1,0 +1,119 @@
+import { randomInt } from '../base/random.ts';
+import type { BallotBox } from './ballot.ts';
+import type { Effect, Role } from './effect.ts';
+import type { Entry } from './entry.ts';
+import type { ForwardedReads } from './forwarded-reads.ts';
+import type { RaftLog } from './log.ts';
+import type { Membership } from './membership.ts';
+import type { Message } from './message.ts';
+import type { RaftOptions } from './options.ts';
+import type { LogIndex, NodeId } from './position.ts';
+import type { Progress } from './progress.ts';
+import type { ReadRounds } from './read-rounds.ts';
+import type { WriteQueue } from './write-queue.ts';
+
+/** A leadership on its way to `to`; given up at tick `deadline`. */
+export interface Transfer {
+  readonly to: NodeId;
+  readonly deadline: number;
+  asked: boolean;
+}
+
+/** An acknowledgement that waits for the next write. */
+export interface OwedReply {
+  readonly to: NodeId;
+  match: LogIndex;
+  readPosition: number;
+}
+
+/** All that the core knows between two steps; each file of this room changes its part. */
+export interface RaftState {
+  readonly options: RaftOptions;
+  readonly membership: Membership;
+  readonly ballot: BallotBox;
+  readonly log: RaftLog;
+  readonly writes: WriteQueue;
+  effects: Effect[];
+  role: Role;
+  leader: NodeId | undefined;
+  /** Ticks since the start. */
+  now: number;
+  /** The tick in which the leader of this term was last heard. */
+  leaderHeard: number;
+  /** The connection to the leader broke and nothing came from it since. */
+  leaderLost: boolean;
+  /** Campaigns that may still follow each other quickly because the leader was lost. */
+  quickCampaigns: number;
+  /** The highest read position of this term's leader that was echoed, and the tick of the last echo. */
+  echoed: number;
+  echoedAt: number;
+  /** The tick in which the election timer fires. */
+  electionAt: number;
+  /** Answers to the campaign that is running. */
+  readonly votes: Map<NodeId, boolean>;
+  /** The other members in order of their names; not empty only in the leader. */
+  readonly peers: Map<NodeId, Progress>;
+  readonly reads: ReadRounds;
+  readonly forwarded: ForwardedReads;
+  transfer: Transfer | undefined;
+  /** What may leave only with the next write, because that contains what it promises. */
+  owed: OwedReply | undefined;
+  deferred: { readonly to: NodeId; readonly message: Message }[];
+  /** Why this node stopped; then it does nothing any more. */
+  halted: string | undefined;
+}
+
+export function emit(state: RaftState, effect: Effect): void {
+  state.effects.push(effect);
+}
+
+export function send(state: RaftState, to: NodeId, message: Message): void {
+  state.effects.push({ kind: 'send', to, message });
+}
+
+/** Sends once the present ballot is durable. */
+export function sendWithBallot(state: RaftState, to: NodeId, message: Message): void {
+  const { inFlight } = state.writes;
+  if (state.ballot.changed) state.deferred.push({ to, message });
+  else if (inFlight?.hasBallot) state.effects.push({ kind: 'send', to, message, after: inFlight.id });
+  else send(state, to, message);
+}
+
+/** A promise that makes Raft safe is broken, here or elsewhere: better no answer than a wrong one. */
+export function halt(state: RaftState, reason: string): void {
+  state.halted ??= reason;
+}
+
+/** Puts entries behind the end of the log, after removing what is at `truncateFrom` and behind it. */
+export function extendLog(state: RaftState, entries: readonly Entry[], truncateFrom?: LogIndex): void {
+  if (truncateFrom !== undefined) {
+    state.log.truncate(truncateFrom);
+    state.writes.truncate(truncateFrom);
+  }
+  state.log.append(entries);
+  state.writes.append(entries);
+  emit(state, { kind: 'stage', ...(truncateFrom === undefined ? {} : { truncateFrom }), entries });
+}
+
+export function isVoter(state: RaftState, node: NodeId): boolean {
+  return state.membership.voters.includes(node) || state.membership.outgoing.includes(node);
+}
+
+/** All members but this one, each once, in a fixed order. */
+export function otherMembers(state: RaftState): NodeId[] {
+  const { voters, outgoing, learners } = state.membership;
+  return [...new Set([...voters, ...outgoing, ...learners])].filter((node) => node !== state.options.id).sort();
+}
+
+/** Starts the election timer anew, with a random timeout of one to two election timeouts. */
+export function restartElectionTimer(state: RaftState): void {
+  const { electionTicks, random } = state.options;
+  state.electionAt = state.now + randomInt(random, electionTicks, 2 * electionTicks - 1);
+}
+
+/** Whether a living leader is known, so that nobody shall be helped to replace it. */
+export function hearsLeader(state: RaftState): boolean {
+  if (state.role === 'leader') return true;
+  if (state.leader === undefined || state.leaderLost) return false;
+  return state.now - state.leaderHeard < state.options.electionTicks;
+}
