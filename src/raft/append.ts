@@ -22,10 +22,11 @@ export function handleAppend(state: RaftState, from: NodeId, message: Append): v
   const first = fresh[0];
   if (first !== undefined) {
     if (first.index <= log.commit) {
-      return halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
+      halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
+      return;
     }
-    if (first.kind === 'config')
-      return halt(state, `Entry ${first.index} changes the membership, which is not known here`);
+    if (first.kind === 'config') halt(state, `Entry ${first.index} changes the membership, which is not known here`);
+    return;
     extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
   }
   log.commitTo(Math.min(message.commit, message.last));
@@ -41,10 +42,8 @@ export function handleHeartbeat(
   const { log } = state;
   if (message.commit > log.last.index) {
     const held = `the log ends at ${log.last.index}`;
-    return halt(
-      state,
-      `Leader ${from} knows entry ${message.commit} to be durable here, but ${held}: the disk lost entries`,
-    );
+    halt(state, `Leader ${from} knows entry ${message.commit} to be durable here, but ${held}: the disk lost entries`);
+    return;
   }
   log.commitTo(message.commit);
   // Heartbeats that only tell a commit index can be many; one answer a tick is enough to be known as alive.
@@ -60,10 +59,14 @@ function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition
   const { log, ballot, writes } = state;
   const term = ballot.term;
   const reply: Message = { kind: 'appendReply', term, match, readPosition };
-  if (!ballot.changed && match <= log.durable && !writes.inFlight?.hasBallot) return send(state, to, reply);
+  if (!ballot.changed && match <= log.durable && !writes.inFlight?.hasBallot) {
+    send(state, to, reply);
+    return;
+  }
   if (asked || readPosition > state.echoed) echo(state, to, readPosition);
   if (!ballot.changed && writes.covers(match) && writes.inFlight !== undefined) {
-    return emit(state, { kind: 'send', to, message: reply, after: writes.inFlight.id });
+    emit(state, { kind: 'send', to, message: reply, after: writes.inFlight.id });
+    return;
   }
   state.owed ??= { to, match, readPosition };
   state.owed.match = Math.max(state.owed.match, match);

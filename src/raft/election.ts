@@ -113,7 +113,10 @@ function askPreVotes(state: RaftState): void {
   becomePreCandidate(state);
   setRetryTimer(state);
   state.votes.set(options.id, true);
-  if (voteOutcome(state.membership, (voter) => state.votes.get(voter)) === 'won') return campaign(state, false);
+  if (voteOutcome(state.membership, (voter) => state.votes.get(voter)) === 'won') {
+    campaign(state, false);
+    return;
+  }
   for (const voter of otherVoters(state)) {
     send(state, voter, { kind: 'preVote', term: ballot.term + 1, last: log.last });
   }
@@ -136,7 +139,10 @@ function otherVoters(state: RaftState): NodeId[] {
 
 /** After a lost leader a few campaigns may follow each other quickly; others may notice the loss a little later. */
 function setRetryTimer(state: RaftState): void {
-  if (state.quickCampaigns === 0) return restartElectionTimer(state);
+  if (state.quickCampaigns === 0) {
+    restartElectionTimer(state);
+    return;
+  }
   state.quickCampaigns -= 1;
   state.electionAt = state.now + randomInt(state.options.random, 2, 2 * QUICK_TICKS);
 }

@@ -10,9 +10,15 @@ export function tickLeader(state: RaftState): void {
     voter === options.id ? now : (state.peers.get(voter)?.lastHeard ?? 0),
   );
   // Check-quorum: who cannot reach a quorum must not keep the others, or its clients, waiting.
-  if (now - heardByQuorum > options.electionTicks) return becomeFollower(state, undefined);
+  if (now - heardByQuorum > options.electionTicks) {
+    becomeFollower(state, undefined);
+    return;
+  }
   const writing = state.writes.inFlight;
-  if (writing !== undefined && now - writing.since > options.stalledWriteTicks) return resign(state);
+  if (writing !== undefined && now - writing.since > options.stalledWriteTicks) {
+    resign(state);
+    return;
+  }
   expireTransfer(state);
   if (now % options.heartbeatTicks === 0) for (const progress of state.peers.values()) progress.heartbeatDue = true;
 }

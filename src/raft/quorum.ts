@@ -7,16 +7,16 @@ export function majorityOf(size: number): number {
 }
 
 /**
- * The largest value that a quorum has reached, where `valueOf` grows monotonically per voter: an index that is held, a
+ * The largest value that a quorum has reached, where `reached` grows monotonically per voter: an index that is held, a
  * read position that is confirmed, a tick at which a voter was heard. In a joint membership both halves must agree.
  */
-export function quorumValue(membership: Membership, valueOf: (voter: NodeId) => number): number {
-  const incoming = majorityValue(membership.voters, valueOf);
-  return membership.outgoing.length === 0 ? incoming : Math.min(incoming, majorityValue(membership.outgoing, valueOf));
+export function quorumValue(membership: Membership, reached: (voter: NodeId) => number): number {
+  const incoming = majorityValue(membership.voters, reached);
+  return membership.outgoing.length === 0 ? incoming : Math.min(incoming, majorityValue(membership.outgoing, reached));
 }
 
-function majorityValue(voters: readonly NodeId[], valueOf: (voter: NodeId) => number): number {
-  const values = voters.map(valueOf).sort((a, b) => b - a);
+function majorityValue(voters: readonly NodeId[], reached: (voter: NodeId) => number): number {
+  const values = voters.map(reached).sort((a, b) => b - a);
   return values[majorityOf(voters.length) - 1] ?? 0;
 }
 

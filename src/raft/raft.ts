@@ -139,20 +139,26 @@ export class Raft {
 function handle(state: RaftState, event: Event): void {
   switch (event.kind) {
     case 'tick':
-      return tick(state);
+      tick(state);
+      break;
     case 'receive':
       if (passTerm(state, event.from, event.message)) receive(state, event.from, event.message);
       return;
     case 'propose':
-      return handlePropose(state, event.proposals, event.expectedTerm);
+      handlePropose(state, event.proposals, event.expectedTerm);
+      break;
     case 'read':
-      return handleRead(state, event.token);
+      handleRead(state, event.token);
+      break;
     case 'transferLeadership':
-      return handleTransfer(state, event.to);
+      handleTransfer(state, event.to);
+      break;
     case 'persisted':
-      return persisted(state, event.write);
+      persisted(state, event.write);
+      break;
     case 'applied':
-      return state.log.markApplied(event.index);
+      state.log.markApplied(event.index);
+      break;
     case 'peerUnreachable': {
       if (event.peer === state.leader) loseLeader(state);
       const progress = state.peers.get(event.peer);
@@ -170,29 +176,41 @@ function handle(state: RaftState, event: Event): void {
 function receive(state: RaftState, from: NodeId, message: Message): void {
   switch (message.kind) {
     case 'preVote':
-      return handlePreVote(state, from, message);
+      handlePreVote(state, from, message);
+      break;
     case 'preVoteReply':
-      return handlePreVoteReply(state, from, message);
+      handlePreVoteReply(state, from, message);
+      break;
     case 'vote':
-      return handleVote(state, from, message);
+      handleVote(state, from, message);
+      break;
     case 'voteReply':
-      return handleVoteReply(state, from, message);
+      handleVoteReply(state, from, message);
+      break;
     case 'append':
-      return handleAppend(state, from, message);
+      handleAppend(state, from, message);
+      break;
     case 'appendReply':
-      return handleAppendReply(state, from, message);
+      handleAppendReply(state, from, message);
+      break;
     case 'appendReject':
-      return handleAppendReject(state, from, message);
+      handleAppendReject(state, from, message);
+      break;
     case 'heartbeat':
-      return handleHeartbeat(state, from, message);
+      handleHeartbeat(state, from, message);
+      break;
     case 'heartbeatReply':
-      return handleHeartbeatReply(state, from, message);
+      handleHeartbeatReply(state, from, message);
+      break;
     case 'readIndex':
-      return handleReadIndex(state, from, message);
+      handleReadIndex(state, from, message);
+      break;
     case 'readIndexReply':
-      return handleReadIndexReply(state, message);
+      handleReadIndexReply(state, message);
+      break;
     case 'timeoutNow':
-      return handleTimeoutNow(state, from);
+      handleTimeoutNow(state, from);
+      break;
   }
 }
 
@@ -205,7 +223,10 @@ function tick(state: RaftState): void {
 
 function persisted(state: RaftState, id: WriteId): void {
   const done = state.writes.finish(id);
-  if (done === undefined) return halt(state, `Write ${id} is reported as durable but is not in flight`);
+  if (done === undefined) {
+    halt(state, `Write ${id} is reported as durable but is not in flight`);
+    return;
+  }
   state.log.markDurable(done.last);
   if (done.hasBallot) countOwnVote(state);
   if (state.role === 'leader') advanceCommit(state);

@@ -82,7 +82,10 @@ export function replicate(state: RaftState): void {
 function sendEntries(state: RaftState, peer: NodeId, progress: Progress): void {
   const { log, options } = state;
   if (progress.state === 'snapshot') return;
-  if (progress.next - 1 < log.base.index) return progress.awaitSnapshot();
+  if (progress.next - 1 < log.base.index) {
+    progress.awaitSnapshot();
+    return;
+  }
   // Of old entries the sizes are not known, so nor is where the driver will cut: one at a time then.
   const sized = (): boolean => progress.next >= log.sizes.first;
   if (progress.state === 'replicate' && !sized() && progress.next <= log.last.index) {
@@ -93,7 +96,8 @@ function sendEntries(state: RaftState, peer: NodeId, progress: Progress): void {
     if (progress.waiting) return;
     progress.waiting = true;
     const last = sized() ? log.sizes.fit(progress.next, options.maxFrameBytes) : log.sizes.first - 1;
-    return sendAppend(state, peer, progress, Math.min(last, log.last.index));
+    sendAppend(state, peer, progress, Math.min(last, log.last.index));
+    return;
   }
   while (progress.next <= log.last.index) {
     const last = log.sizes.fit(progress.next, options.maxFrameBytes);
