@@ -25,8 +25,11 @@ export function handleAppend(state: RaftState, from: NodeId, message: Append): v
       halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
       return;
     }
-    if (first.kind === 'config') halt(state, `Entry ${first.index} changes the membership, which is not known here`);
-    return;
+    const config = fresh.find((entry) => entry.kind === 'config');
+    if (config !== undefined) {
+      halt(state, `Entry ${config.index} changes the membership, which this version does not know`);
+      return;
+    }
     extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
   }
   log.commitTo(Math.min(message.commit, message.last));
