@@ -59,6 +59,11 @@ export class ApplyContext {
     return id;
   }
 
+  /** Counts rows that came into the inode table or left it. */
+  countInodes(delta: number): void {
+    this.#counters = { ...this.#counters, inodeCount: this.#counters.inodeCount + delta };
+  }
+
   /** Counts a change of the mount table and tells of it. */
   mountsChanged(mountId: MountId): void {
     this.#counters = { ...this.#counters, mountsVersion: this.#counters.mountsVersion + 1 };
@@ -75,6 +80,7 @@ export class ApplyContext {
   addChild(parent: DirectoryRef, name: string, inode: Inode, touch: Touch): void {
     this.store.put('inode', dentryKey(parent.id, name), inode);
     this.store.put('place', idKey(inode.id), { parentId: parent.id, name });
+    this.countInodes(1);
     this.#count(parent, 1, touch);
   }
 
@@ -82,6 +88,7 @@ export class ApplyContext {
   removeChild(parent: DirectoryRef, name: string, id: InodeId, touch: Touch): void {
     this.store.delete('inode', dentryKey(parent.id, name));
     this.store.delete('place', idKey(id));
+    this.countInodes(-1);
     this.#count(parent, -1, touch);
   }
 
@@ -101,6 +108,7 @@ export class ApplyContext {
     this.store.put('inode', dentryKey(place.parentId, place.name), inode);
     this.store.put('place', idKey(inode.id), place);
     this.store.put('trash', idKey(inode.id), { id: inode.id });
+    this.countInodes(1);
     this.notify({ kind: 'detached', id: inode.id });
   }
 

@@ -72,4 +72,5 @@ function removeIfEmpty(context: ApplyContext, detached: DirectoryRef): void {
   context.store.delete('inode', detached.key);
   context.store.delete('place', idKey(detached.id));
   context.store.delete('trash', idKey(detached.id));
+  context.countInodes(-1);
 }

@@ -19,6 +19,7 @@ export function applyFormat(store: StateStore, atMs: number, command: CommandOf<
   store.put('counters', '', {
     nextInodeId: FIRST_INODE_ID,
     nextMountId: NO_MOUNT_ID + 1,
+    inodeCount: 1,
     logTimeMs: atMs,
     workersVersion: 0,
     mountsVersion: 0,

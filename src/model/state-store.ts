@@ -61,6 +61,8 @@ export interface ClusterRow {
 export interface CountersRow {
   readonly nextInodeId: number;
   readonly nextMountId: number;
+  /** Rows of the inode table: the root, everything below it, and what waits to be purged. */
+  readonly inodeCount: number;
   /** Log time: the largest stamp applied. */
   readonly logTimeMs: number;
   /** Grows with each change that moves the ring of workers. */
