@@ -73,14 +73,12 @@ export async function listPage(
   const stack = resume(state, caller, walked, inode, request.cursor);
   if (isRefusal(stack)) return stack;
   const entries: FileStatus[] = [];
-  const refusal = await fill(
-    state,
-    caller,
-    stack,
+  const refusal = await fill(state, caller, stack, {
     entries,
-    request.recursive,
-    limit === 0 ? DEFAULT_LIST_LIMIT : limit,
-  );
+    recursive: request.recursive,
+    limit: limit === 0 ? DEFAULT_LIST_LIMIT : limit,
+    enter,
+  });
   if (refusal !== undefined) return refusal;
   const frames = stack.map((frame) => ({ directoryId: frame.inode.id, after: frame.after }));
   return { entries, cursor: frames.length === 0 ? '' : encodeCursor(frames) };
