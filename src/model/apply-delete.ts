@@ -1,7 +1,7 @@
 import { checkCount, checkNoMounts, checkRemoval, checkWritable } from './apply-check.ts';
 import { type ApplyContext, DONE, type Result } from './apply-context.ts';
 import type { CommandOf } from './command.ts';
-import { checkTraverse, type DirectoryRef, directoryAt, keyAt, notFound, target, walk } from './namespace.ts';
+import { checkTraverse, type DirectoryRef, notFound, parentAt, target, walk } from './namespace.ts';
 import { nameOf, parsePath } from './path.ts';
 import { checkAccess, WRITE_AND_EXECUTE } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
@@ -38,8 +38,7 @@ export function applyDelete(context: ApplyContext, command: CommandOf<'delete'>)
     const no = checkAccess(context.caller, path, inode, WRITE_AND_EXECUTE);
     if (no !== undefined) return no;
   }
-  const depth = walked.names.length - 1;
-  const parent: DirectoryRef = { id: directoryAt(walked, depth).id, key: keyAt(walked, depth) };
+  const parent = parentAt(walked);
   context.dropChild(parent, nameOf(path), inode, 'touch');
   if (command.keepUfs && inode.persistence === 'persisted') {
     context.changeDirectory(parent.key, () => ({ childrenLoaded: false }));

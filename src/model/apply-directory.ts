@@ -38,17 +38,34 @@ export function applyMakeDirectory(context: ApplyContext, command: CommandOf<'ma
   if (refusal !== undefined) return refusal;
   const existing = target(walked);
   if (existing !== undefined) {
-    if (existing.kind === 'directory' && command.allowExists) return { kind: 'inode', ...located(walked, existing) };
+    if (existing.kind === 'directory' && command.allowExists) return keepExisting(context, walked, existing, command);
     return refuse('ALREADY_EXISTS', `${path} is a ${existing.kind} already: use another path`, { path });
   }
   const no = checkWritable(walked.mount) ?? checkNewChild(context, walked, command.recursive);
   if (no !== undefined) return no;
   const persisted = command.persisted && walked.mount !== undefined;
+  if (persisted) persistParents(context, walked);
   const parent = makeParents(context, walked, { mode: passable(command.mode), persisted });
   const directory = newDirectory(context, parent.inode, { mode: command.mode, persisted });
   context.addChild(parent.ref, nameOf(path), directory, 'touch');
   context.notify({ kind: 'changed', path, subtree: false });
   return { kind: 'inode', ...located(walked, directory) };
+}
+
+function keepExisting(
+  context: ApplyContext,
+  walked: Walk,
+  existing: DirectoryInode,
+  command: CommandOf<'makeDirectory'>,
+): Result {
+  if (!command.persisted || walked.mount === undefined || existing.persistence === 'persisted') {
+    return { kind: 'inode', ...located(walked, existing) };
+  }
+  const persisted: DirectoryInode = { ...existing, persistence: 'persisted' };
+  context.store.put('inode', keyAt(walked, depthOf(walked)), persisted);
+  persistParents(context, walked);
+  context.notify({ kind: 'changed', path: walked.path, subtree: false });
+  return { kind: 'inode', ...located(walked, persisted) };
 }
 
 /** Refuses unless the caller may add the rest of the path: one name, or more of them when `recursive`. */
@@ -71,7 +88,7 @@ export function makeParents(
   walked: Walk,
   made: NewDirectories,
 ): { readonly ref: DirectoryRef; readonly inode: DirectoryInode } {
-  const depth = depthOf(walked);
+  const depth = Math.min(depthOf(walked), walked.names.length - 1);
   let inode = directoryAt(walked, depth);
   let ref: DirectoryRef = { id: inode.id, key: keyAt(walked, depth) };
   let path = pathOfNames(walked.names, depth);
@@ -84,6 +101,14 @@ export function makeParents(
     inode = child;
   }
   return { ref, inode };
+}
+
+/** What is put into the UFS has its directories there too: marks the existing ones above it, up to the mount point. */
+export function persistParents(context: ApplyContext, walked: Walk): void {
+  for (let depth = Math.min(depthOf(walked), walked.names.length - 1); depth > 0; depth--) {
+    if (directoryAt(walked, depth).persistence === 'persisted') return;
+    context.changeDirectory(keyAt(walked, depth), () => ({ persistence: 'persisted' }));
+  }
 }
 
 /** A new empty directory that belongs to the caller; as on Linux, a set-group-id parent hands down its group and bit. */

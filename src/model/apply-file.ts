@@ -1,10 +1,10 @@
 import { checkCount, checkMode, checkRemoval, checkWritable } from './apply-check.ts';
 import type { ApplyContext, Result } from './apply-context.ts';
-import { checkNewChild, groupOfNew, makeParents, passable } from './apply-directory.ts';
+import { checkNewChild, groupOfNew, makeParents, passable, persistParents } from './apply-directory.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { DirectoryInode, FileInode, Inode, WriteType } from './inode.ts';
-import { checkTraverse, directoryAt, keyAt, located, notFound, target, type Walk, walk } from './namespace.ts';
+import { checkTraverse, keyAt, located, notFound, target, type Walk, walk } from './namespace.ts';
 import { nameOf, parsePath } from './path.ts';
 import { mayAccess, WRITE } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
@@ -25,15 +25,10 @@ export function applyCreateFile(context: ApplyContext, command: CommandOf<'creat
     (existing === undefined ? checkNewChild(context, walked, command.recursive) : undefined);
   if (refusal !== undefined) return refusal;
 
-  const depth = walked.names.length - 1;
-  let parent: { readonly ref: { readonly id: number; readonly key: string }; readonly inode: DirectoryInode };
-  if (existing === undefined) {
-    parent = makeParents(context, walked, { mode: passable(command.mode), persisted: command.ufsVersion !== '' });
-  } else {
-    const inode = directoryAt(walked, depth);
-    parent = { inode, ref: { id: inode.id, key: keyAt(walked, depth) } };
-    context.dropChild(parent.ref, nameOf(path), existing, 'touch');
-  }
+  const persisted = command.ufsVersion !== '';
+  if (persisted) persistParents(context, walked);
+  const parent = makeParents(context, walked, { mode: passable(command.mode), persisted });
+  if (existing !== undefined) context.dropChild(parent.ref, nameOf(path), existing, 'touch');
   const file = newFile(context, parent.inode, command);
   context.addChild(parent.ref, nameOf(path), file, 'touch');
   context.notify({ kind: 'changed', path, subtree: false });
@@ -138,14 +133,6 @@ function completedBefore(walked: Walk, file: FileInode, command: CommandOf<'comp
 /** Our own version: no content ever has the same one, since a file is completed once. */
 function ownVersion(id: number, nowMs: number): string {
   return `c:${id}:${nowMs}`;
-}
-
-/** Writing a file into the UFS makes its directories there, up to the mount point. */
-function persistParents(context: ApplyContext, walked: Walk): void {
-  for (let depth = walked.names.length - 1; depth > 0; depth--) {
-    if (directoryAt(walked, depth).persistence === 'persisted') return;
-    context.changeDirectory(keyAt(walked, depth), () => ({ persistence: 'persisted' }));
-  }
 }
 
 function newFile(context: ApplyContext, parent: DirectoryInode, command: CommandOf<'createFile'>): FileInode {

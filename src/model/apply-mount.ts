@@ -5,7 +5,7 @@ import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { DirectoryInode, Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
-import { depthOf, directoryAt, keyAt, notFound, target, type Walk, walk } from './namespace.ts';
+import { depthOf, directoryAt, keyAt, notFound, parentAt, target, type Walk, walk } from './namespace.ts';
 import { isBelow, nameOf, parsePath } from './path.ts';
 import { checkSuperuser } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
@@ -70,9 +70,7 @@ export function applyUnmount(context: ApplyContext, command: CommandOf<'unmount'
   const detached: DirectoryInode = { ...inode, mountPoint: false };
   if (path === '/') renewRoot(context, detached);
   else {
-    const depth = walked.names.length - 1;
-    const parent = { id: directoryAt(walked, depth).id, key: keyAt(walked, depth) };
-    context.dropChild(parent, nameOf(path), detached, 'touch');
+    context.dropChild(parentAt(walked), nameOf(path), detached, 'touch');
     countMountsBelow(context, walked, -1);
   }
   context.mountsChanged(mount.id);
@@ -167,12 +165,9 @@ function takeRoot(context: ApplyContext, walked: Walk): DirectoryInode {
 }
 
 function makeMountPoint(context: ApplyContext, walked: Walk): DirectoryInode {
-  const depth = depthOf(walked);
-  const parent = directoryAt(walked, depth);
-  const made = newDirectory(context, parent, { mode: MOUNT_POINT_MODE, persisted: true });
+  const made = newDirectory(context, directoryAt(walked, depthOf(walked)), { mode: MOUNT_POINT_MODE, persisted: true });
   const directory: DirectoryInode = { ...made, childrenLoaded: false, mountPoint: true };
-  const ref = { id: parent.id, key: keyAt(walked, depth) };
-  context.addChild(ref, nameOf(walked.path), directory, 'touch');
+  context.addChild(parentAt(walked), nameOf(walked.path), directory, 'touch');
   countMountsBelow(context, walked, 1);
   return directory;
 }

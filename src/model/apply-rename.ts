@@ -3,17 +3,7 @@ import { type ApplyContext, DONE, type Result } from './apply-context.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { Inode } from './inode.ts';
-import {
-  checkTraverse,
-  type DirectoryRef,
-  depthOf,
-  directoryAt,
-  keyAt,
-  notFound,
-  target,
-  type Walk,
-  walk,
-} from './namespace.ts';
+import { checkTraverse, depthOf, directoryAt, notFound, parentAt, target, type Walk, walk } from './namespace.ts';
 import { isBelow, nameOf, parentOf, parsePath } from './path.ts';
 import { checkAccess, WRITE, WRITE_AND_EXECUTE } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
@@ -34,8 +24,8 @@ export function applyRename(context: ApplyContext, command: CommandOf<'rename'>)
   const refusal = checkSource(context, from, inode, targetPath) ?? checkTarget(context, from, to, inode, command);
   if (refusal !== undefined) return refusal;
   const replaced = target(to);
-  const source = parentRef(from);
-  const parent = parentRef(to);
+  const source = parentAt(from);
+  const parent = parentAt(to);
   if (replaced !== undefined) context.dropChild(parent, nameOf(targetPath), replaced, 'touch');
   context.removeChild(source, nameOf(sourcePath), inode.id, 'touch');
   context.addChild(parent, nameOf(targetPath), moved(inode, command.ufsVersion, context.nowMs), 'touch');
@@ -118,9 +108,4 @@ function moved(inode: Inode, ufsVersion: string, nowMs: number): Inode {
     return { ...inode, changedMs: nowMs };
   }
   return { ...inode, changedMs: nowMs, version: ufsVersion };
-}
-
-function parentRef(walked: Walk): DirectoryRef {
-  const depth = walked.names.length - 1;
-  return { id: directoryAt(walked, depth).id, key: keyAt(walked, depth) };
 }

@@ -67,6 +67,12 @@ export function keyAt(walked: Walk, depth: number): string {
   return dentryKey(inodeAt(walked, depth - 1).id, must(walked.names[depth - 1], 'The depth is within the path'));
 }
 
+/** The directory above the path's last name; it must exist, and the path must not be the root. */
+export function parentAt(walked: Walk): DirectoryRef {
+  const depth = walked.names.length - 1;
+  return { id: directoryAt(walked, depth).id, key: keyAt(walked, depth) };
+}
+
 /** How many names below the root the last existing inode is. */
 export function depthOf(walked: Walk): number {
   return walked.chain.length - 1;
