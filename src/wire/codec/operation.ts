@@ -1,0 +1,137 @@
+import { SluiceError } from '../../model/errors.ts';
+import type { OperationName, Operations, SetAttributesRequest } from '../../model/operations.ts';
+import type { FileStatus } from '../../model/status.ts';
+import * as messages from '../gen/sluice/v1/metadata.ts';
+import type { FileStatus as StatusMessage } from '../gen/sluice/v1/model.ts';
+import { type Codec, messageCodec } from './codec.ts';
+import { fromStatusMessage, TTL_ACTIONS, toStatusMessage, WRITE_TYPES } from './status.ts';
+import { fromWorkerListMessage, toWorkerListMessage } from './worker.ts';
+
+/** How one operation looks on the wire, alone and inside a session. */
+export interface OperationCodec<N extends OperationName> {
+  /** Number of its request and of its reply in the `oneof` of SessionOperation and SessionReply. */
+  readonly field: number;
+  readonly request: Codec<Operations[N]['request']>;
+  readonly reply: Codec<Operations[N]['reply']>;
+}
+
+interface StatusResponse {
+  readonly status: StatusMessage | undefined;
+}
+
+const same = <T>(value: T): T => value;
+const toStatus = (status: FileStatus): StatusResponse => ({ status: toStatusMessage(status) });
+const fromStatus = (message: StatusResponse): FileStatus =>
+  fromStatusMessage(present(message.status, 'a status in the reply'));
+
+function present<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new SluiceError('INVALID_ARGUMENT', `Missing: ${what}`);
+  return value;
+}
+
+/** Absent fields must be absent, not undefined. */
+function fromSetAttributes(message: messages.SetAttributesRequest): SetAttributesRequest {
+  const { ttlAction, ...rest } = message;
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  const request: SetAttributesRequest = { path: message.path, ...given };
+  return ttlAction === undefined ? request : { ...request, ttlAction: TTL_ACTIONS.word(ttlAction) };
+}
+
+function toSetAttributes(request: SetAttributesRequest): messages.SetAttributesRequest {
+  const { ttlAction, ...rest } = request;
+  return ttlAction === undefined ? rest : { ...rest, ttlAction: TTL_ACTIONS.number(ttlAction) };
+}
+
+/** Every operation of the namespace. */
+export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N> } = {
+  createFile: {
+    field: 16,
+    request: messageCodec(
+      messages.CreateFileRequest,
+      (request) => ({ ...request, writeType: WRITE_TYPES.number(request.writeType) }),
+      (message) => ({ ...message, writeType: WRITE_TYPES.word(message.writeType) }),
+    ),
+    reply: messageCodec(messages.CreateFileResponse, toStatus, fromStatus),
+  },
+  completeFile: {
+    field: 17,
+    request: messageCodec(messages.CompleteFileRequest, same, same),
+    reply: messageCodec(messages.CompleteFileResponse, toStatus, fromStatus),
+  },
+  makeDirectory: {
+    field: 18,
+    request: messageCodec(messages.MakeDirectoryRequest, same, same),
+    reply: messageCodec(messages.MakeDirectoryResponse, toStatus, fromStatus),
+  },
+  delete: {
+    field: 19,
+    request: messageCodec(messages.DeleteRequest, same, same),
+    reply: messageCodec(messages.DeleteResponse, same, same),
+  },
+  rename: {
+    field: 20,
+    request: messageCodec(messages.RenameRequest, same, same),
+    reply: messageCodec(messages.RenameResponse, same, same),
+  },
+  setAttributes: {
+    field: 21,
+    request: messageCodec(messages.SetAttributesRequest, toSetAttributes, fromSetAttributes),
+    reply: messageCodec(messages.SetAttributesResponse, toStatus, fromStatus),
+  },
+  getStatus: {
+    field: 22,
+    request: messageCodec(messages.GetStatusRequest, same, same),
+    reply: messageCodec(messages.GetStatusResponse, toStatus, fromStatus),
+  },
+  exists: {
+    field: 23,
+    request: messageCodec(messages.ExistsRequest, same, same),
+    reply: messageCodec(messages.ExistsResponse, same, same),
+  },
+  listStatus: {
+    field: 24,
+    request: messageCodec(messages.ListStatusRequest, same, same),
+    reply: messageCodec(
+      messages.ListStatusResponse,
+      (reply) => ({ entries: reply.entries.map(toStatusMessage), cursor: reply.cursor }),
+      (message) => ({ entries: message.entries.map(fromStatusMessage), cursor: message.cursor }),
+    ),
+  },
+  mount: {
+    field: 25,
+    request: messageCodec(messages.MountRequest, same, same),
+    reply: messageCodec(
+      messages.MountResponse,
+      (mount) => ({ mount }),
+      (message) => present(message.mount, 'a mount in the reply'),
+    ),
+  },
+  unmount: {
+    field: 26,
+    request: messageCodec(messages.UnmountRequest, same, same),
+    reply: messageCodec(messages.UnmountResponse, same, same),
+  },
+  getMountTable: {
+    field: 27,
+    request: messageCodec(messages.GetMountTableRequest, same, same),
+    reply: messageCodec(messages.GetMountTableResponse, same, same),
+  },
+  getWorkers: {
+    field: 28,
+    request: messageCodec(messages.GetWorkersRequest, same, same),
+    reply: messageCodec(
+      messages.GetWorkersResponse,
+      (list) => ({ list: toWorkerListMessage(list) }),
+      (message) => fromWorkerListMessage(present(message.list, 'a list in the reply')),
+    ),
+  },
+};
+
+export const OPERATION_NAMES = Object.keys(OPERATION_CODECS) as readonly OperationName[];
+
+const NAME_OF_FIELD = new Map(OPERATION_NAMES.map((name) => [OPERATION_CODECS[name].field, name]));
+
+/** The operation whose request or reply has this field number, if any. */
+export function operationOfField(field: number): OperationName | undefined {
+  return NAME_OF_FIELD.get(field);
+}

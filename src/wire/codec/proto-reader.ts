@@ -1,0 +1,150 @@
+import { SluiceError } from '../../model/errors.ts';
+
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH = 2;
+const FIXED32 = 5;
+const SHORT_STRING = 24;
+
+function malformed(why: string): SluiceError {
+  return new SluiceError('INVALID_ARGUMENT', `Malformed message: ${why}`);
+}
+
+/**
+ * Reads protobuf that may come from anybody. `next` moves to a field; then exactly one of the readers, or `skip`, takes its
+ * value. Every method throws SluiceError INVALID_ARGUMENT on bytes that are no protobuf.
+ */
+export class ProtoReader {
+  readonly #buffer: Buffer;
+  #at: number;
+  #end: number;
+  #tag = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#at = 0;
+    this.#end = bytes.length;
+  }
+
+  /** Moves to the next field. @returns its tag, 0 at the end. */
+  next(): number {
+    if (this.#at >= this.#end) return 0;
+    this.#tag = this.#varint();
+    if (this.#tag < 8 || this.#tag > 0xffffffff) throw malformed('a tag without a field number');
+    return this.#tag;
+  }
+
+  /** Whether anything is left of the message, for packed fields. */
+  hasMore(): boolean {
+    return this.#at < this.#end;
+  }
+
+  uint(): number {
+    return this.#varint();
+  }
+
+  sint(): number {
+    const value = this.#varint();
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  bool(): boolean {
+    return this.#varint() !== 0;
+  }
+
+  string(): string {
+    const size = this.#size();
+    const start = this.#at;
+    this.#at += size;
+    if (size <= SHORT_STRING) {
+      const short = this.#ascii(start, this.#at);
+      if (short !== undefined) return short;
+    }
+    return this.#buffer.toString('utf8', start, this.#at);
+  }
+
+  /** A view of the bytes: it shares memory with what is read. */
+  bytes(): Buffer {
+    const size = this.#size();
+    const start = this.#at;
+    this.#at += size;
+    return this.#buffer.subarray(start, this.#at);
+  }
+
+  /** Enters a message field. @returns what `leave` wants. */
+  enter(): number {
+    const size = this.#size();
+    const outer = this.#end;
+    this.#end = this.#at + size;
+    return outer;
+  }
+
+  leave(outer: number): void {
+    if (this.#at !== this.#end) throw malformed('a field crosses the end of its message');
+    this.#end = outer;
+  }
+
+  /** Passes over the value of the field, which this program does not know. */
+  skip(): void {
+    switch (this.#tag % 8) {
+      case VARINT:
+        for (let i = 0; i < 10; i += 1) if (this.#byte() < 128) return;
+        throw malformed('a number longer than ten bytes');
+      case FIXED64:
+        this.#pass(8);
+        return;
+      case LENGTH:
+        this.#pass(this.#size());
+        return;
+      case FIXED32:
+        this.#pass(4);
+        return;
+      default:
+        throw malformed(`wire type ${this.#tag % 8}`);
+    }
+  }
+
+  #ascii(start: number, end: number): string | undefined {
+    let text = '';
+    for (let i = start; i < end; i += 1) {
+      const code = this.#buffer[i] as number;
+      if (code > 127) return undefined;
+      text += String.fromCharCode(code);
+    }
+    return text;
+  }
+
+  #pass(bytes: number): void {
+    if (bytes > this.#end - this.#at) throw malformed('a field crosses the end of its message');
+    this.#at += bytes;
+  }
+
+  #size(): number {
+    const size = this.#varint();
+    if (size > this.#end - this.#at) throw malformed('a field crosses the end of its message');
+    return size;
+  }
+
+  #byte(): number {
+    if (this.#at >= this.#end) throw malformed('a number crosses the end of its message');
+    return this.#buffer[this.#at++] as number;
+  }
+
+  /** At most eight bytes: larger numbers are above 2^53 (negative ones are read by the generated code). */
+  #varint(): number {
+    let byte = this.#byte();
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    let factor = 128;
+    for (let i = 1; i < 8; i += 1) {
+      byte = this.#byte();
+      value += (byte & 127) * factor;
+      if (byte < 128) {
+        if (value > Number.MAX_SAFE_INTEGER) throw malformed('a number above 2^53');
+        return value;
+      }
+      factor *= 128;
+    }
+    throw malformed('a number above 2^53');
+  }
+}

@@ -1,0 +1,39 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+
+/** Largest gRPC message that any of our servers and clients accepts; each service has narrower limits of its own. */
+export const MESSAGE_BYTES_MAX = 32 * 2 ** 20;
+
+/** Options of every client: one connection of its own, names resolved at each dial, nothing buffered for retries. */
+export const CLIENT_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc.enable_channelz': 0,
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.dns_min_time_between_resolutions_ms': 100,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 200,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  'grpc-node.flow_control_window': 4 * 2 ** 20,
+});
+
+/** A peer that does not answer a ping for two seconds is taken for gone; its connection breaks. */
+export const KEEPALIVE_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.keepalive_time_ms': 1000,
+  'grpc.keepalive_timeout_ms': 2000,
+});
+
+/** Options of every server. */
+export const SERVER_OPTIONS: ChannelOptions = Object.freeze({
+  ...KEEPALIVE_OPTIONS,
+  'grpc.enable_channelz': 0,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  'grpc-node.flow_control_window': 4 * 2 ** 20,
+});
+
+/** A serializer for messages that are bytes already. */
+export function sameBytes(bytes: Buffer): Buffer {
+  return bytes;
+}

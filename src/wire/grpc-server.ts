@@ -1,0 +1,170 @@
+import type { ServerReadableStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
+import type { Timers } from '../base/clock.ts';
+import { SluiceError } from '../model/errors.ts';
+import { TokenGuard } from './credentials.ts';
+import { SERVER_OPTIONS, sameBytes } from './grpc-options.ts';
+import { refusalOf, toGrpcStatus } from './grpc-status.ts';
+
+/** Answers one message with one message. A thrown SluiceError becomes the call's status. */
+export type UnaryMethod = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Promise<Uint8Array>;
+
+/** Takes over a stream of messages; ends it itself. */
+export type StreamMethod = (call: ServerDuplexStream<Buffer, Buffer>) => void;
+
+/** Takes over a stream of messages that is answered only by its end. */
+export type InputMethod = (call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void;
+
+/** The methods of a gRPC service by path, such as `/sluice.v1.AdminService/GetQuorum`; messages are bytes. */
+export interface GrpcService {
+  readonly unary?: ReadonlyMap<string, UnaryMethod>;
+  readonly streams?: ReadonlyMap<string, StreamMethod>;
+  readonly inputs?: ReadonlyMap<string, InputMethod>;
+}
+
+export interface GrpcServerOptions {
+  /** Name or address to bind. Beyond loopback a token is required. */
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** Shared secret that every call must show; empty or undefined lets everybody in. */
+  readonly token: string | undefined;
+  readonly services: readonly GrpcService[];
+  readonly timers: Timers;
+}
+
+const CLOSE_GRACE_MS = 2000;
+
+/** Whether only this machine can reach `host`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Refuses to serve other machines without a token. @throws SluiceError INVALID_ARGUMENT */
+export function checkExposure(host: string, token: string | undefined): void {
+  if (isLoopback(host) || (token !== undefined && token !== '')) return;
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `Listening on ${host} would let everybody in: set security.token, or listen on 127.0.0.1`,
+  );
+}
+
+/** A gRPC server that is bound and serving. Every call is checked for the token before a method sees it. */
+export class GrpcServer {
+  /** The bound port. */
+  readonly port: number;
+  /** Host and port as it was asked for. */
+  readonly address: string;
+  readonly #server: Server;
+  readonly #timers: Timers;
+  #closing: Promise<void> | undefined;
+
+  private constructor(server: Server, host: string, port: number, timers: Timers) {
+    this.#server = server;
+    this.#timers = timers;
+    this.port = port;
+    this.address = joinAddress(host, port);
+  }
+
+  /** @throws SluiceError INVALID_ARGUMENT without a token beyond loopback; UNAVAILABLE when the address is taken. */
+  static async start(options: GrpcServerOptions): Promise<GrpcServer> {
+    const { host, token } = options;
+    checkExposure(host, token);
+    const server = new Server(SERVER_OPTIONS);
+    const guard = new TokenGuard(token);
+    for (const service of options.services) addService(server, service, guard);
+    const port = await new Promise<number>((resolve, reject) => {
+      const target = joinAddress(host, options.port);
+      server.bindAsync(target, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(bindError(target, error));
+      });
+    });
+    return new GrpcServer(server, host, port, options.timers);
+  }
+
+  /** Accepts no more calls, waits two seconds for the running ones, then breaks them. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise<void>((resolve) => {
+      const cancel = this.#timers.after(CLOSE_GRACE_MS, () => this.#server.forceShutdown());
+      this.#server.tryShutdown(() => {
+        cancel();
+        resolve();
+      });
+    });
+    return this.#closing;
+  }
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function joinAddress(host: string, port: number): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function bindError(target: string, cause: Error): SluiceError {
+  const taken = cause.message.includes('EADDRINUSE');
+  const way = taken
+    ? 'another process listens there: stop it, or choose another port'
+    : 'choose an address of this machine and a port that it may open';
+  return new SluiceError('UNAVAILABLE', `Cannot listen on ${target}: ${way} (${cause.message})`, { cause });
+}
+
+function addService(server: Server, service: GrpcService, guard: TokenGuard): void {
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  const methods: Record<string, (...args: never[]) => void> = {};
+  const add = (path: string, requestStream: boolean, responseStream: boolean, method: (...args: never[]) => void) => {
+    definition[path] = {
+      path,
+      requestStream,
+      responseStream,
+      requestSerialize: sameBytes,
+      requestDeserialize: sameBytes,
+      responseSerialize: sameBytes,
+      responseDeserialize: sameBytes,
+    };
+    methods[path] = method;
+  };
+  for (const [path, method] of service.unary ?? [])
+    add(path, false, false, (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) =>
+      answer(guard, method, call, done),
+    );
+  for (const [path, method] of service.inputs ?? [])
+    add(path, true, false, (call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
+      const refused = refusalBy(guard, call);
+      if (refused === undefined) method(call, done);
+      else done(toGrpcStatus(refused));
+    });
+  for (const [path, method] of service.streams ?? [])
+    add(path, true, true, (call: ServerDuplexStream<Buffer, Buffer>) => {
+      const refused = refusalBy(guard, call);
+      if (refused === undefined) method(call);
+      else call.emit('error', toGrpcStatus(refused));
+    });
+  server.addService(definition, methods as never);
+}
+
+function refusalBy(guard: TokenGuard, call: { readonly metadata: Parameters<TokenGuard['check']>[0] }) {
+  try {
+    guard.check(call.metadata);
+    return undefined;
+  } catch (thrown) {
+    return refusalOf(thrown);
+  }
+}
+
+function answer(
+  guard: TokenGuard,
+  method: UnaryMethod,
+  call: ServerUnaryCall<Buffer, Buffer>,
+  done: sendUnaryData<Buffer>,
+): void {
+  const refused = refusalBy(guard, call);
+  if (refused !== undefined) {
+    done(toGrpcStatus(refused));
+    return;
+  }
+  method(call.request, call).then(
+    (reply) => done(null, Buffer.from(reply.buffer, reply.byteOffset, reply.length)),
+    (thrown: unknown) => done(toGrpcStatus(refusalOf(thrown))),
+  );
+}
