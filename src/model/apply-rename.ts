@@ -21,6 +21,10 @@ export function applyRename(context: ApplyContext, command: CommandOf<'rename'>)
   const inode = target(from);
   if (inode === undefined) return notFound(from);
   if (sourcePath === targetPath) return DONE;
+  if (sourcePath === '/' || targetPath === '/') {
+    const message = `The root / cannot be renamed or replaced (${sourcePath} to ${targetPath}): use paths below it`;
+    return refuse('INVALID_ARGUMENT', message);
+  }
   const refusal = checkSource(context, from, inode, targetPath) ?? checkTarget(context, from, to, inode, command);
   if (refusal !== undefined) return refusal;
   const replaced = target(to);
@@ -37,7 +41,6 @@ export function applyRename(context: ApplyContext, command: CommandOf<'rename'>)
 
 function checkSource(context: ApplyContext, from: Walk, inode: Inode, targetPath: string): Refusal | undefined {
   const { path } = from;
-  if (path === '/') return refuse('INVALID_ARGUMENT', 'The root / cannot be renamed: rename what is in it');
   const refusal =
     checkRemoval(context.caller, from, inode) ?? checkWritable(from.mount) ?? checkNoMounts('rename', path, inode);
   if (refusal !== undefined) return refusal;
@@ -62,8 +65,6 @@ function checkTarget(
   command: CommandOf<'rename'>,
 ): Refusal | undefined {
   const { path } = to;
-  if (path === '/')
-    return refuse('INVALID_ARGUMENT', `The root / cannot be replaced by ${from.path}: use another target`);
   if (depthOf(to) < to.names.length - 1) return notFound(to);
   const replaced = target(to);
   if (replaced !== undefined) {

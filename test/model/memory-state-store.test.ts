@@ -24,7 +24,9 @@ test('scans and reads as a sorted map does', async () => {
       const sorted = [...naive].sort(([a], [b]) => order(a, b)).map(([at, id]) => ({ key: at, row: { id } }));
       expect(store.rows('trash')).toEqual(sorted);
       for (const after of ['', prefix + tail]) {
-        const expected = sorted.filter((row) => row.key.startsWith(prefix) && (after === '' || order(row.key, after) > 0));
+        const expected = sorted.filter(
+          (row) => row.key.startsWith(prefix) && (after === '' || order(row.key, after) > 0),
+        );
         expect(await store.scan('trash', { prefix, after, limit })).toEqual(expected.slice(0, limit));
       }
     }),

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkName, compareKeys, isBelow, joinPath, nameOf, namesOf, parentOf, parsePath } from '../../src/model/path.ts';
+import {
+  checkName,
+  compareKeys,
+  isBelow,
+  joinPath,
+  nameOf,
+  namesOf,
+  parentOf,
+  parsePath,
+} from '../../src/model/path.ts';
 import { isRefusal } from '../../src/model/refusal.ts';
 
 describe('parsePath', () => {
@@ -34,13 +43,16 @@ describe('parsePath', () => {
 
   test('keeps normal paths, and gives normal paths', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constantFrom('', '.', '..', 'a', 'b'), fc.string({ unit: 'binary' }))), (parts) => {
-        const path = parsePath(`/${parts.join('/')}`);
-        if (isRefusal(path)) return;
-        expect(parsePath(path)).toBe(path);
-        for (const name of namesOf(path)) expect(checkName(name)).toBeUndefined();
-        if (path !== '/') expect(joinPath(parentOf(path), nameOf(path))).toBe(path);
-      }),
+      fc.property(
+        fc.array(fc.oneof(fc.constantFrom('', '.', '..', 'a', 'b'), fc.string({ unit: 'binary' }))),
+        (parts) => {
+          const path = parsePath(`/${parts.join('/')}`);
+          if (isRefusal(path)) return;
+          expect(parsePath(path)).toBe(path);
+          for (const name of namesOf(path)) expect(checkName(name)).toBeUndefined();
+          if (path !== '/') expect(joinPath(parentOf(path), nameOf(path))).toBe(path);
+        },
+      ),
     );
   });
 
@@ -68,7 +80,10 @@ test.each([
 ])('isBelow(%s, %s) is %s', (path, ancestor, expected) => expect(isBelow(path, ancestor)).toBe(expected));
 
 test('compareKeys orders as the bytes of UTF-8 do', () => {
-  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: fc.constantFrom('a', '\ue000', '\uffff', '😀', '\u{10ffff}') }));
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.constantFrom('a', '\ue000', '\uffff', '😀', '\u{10ffff}') }),
+  );
   fc.assert(
     fc.property(text, text, (a, b) => {
       expect(Math.sign(compareKeys(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));

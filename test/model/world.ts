@@ -141,7 +141,11 @@ export function faults(store: MemoryStateStore): string[] {
     let below = 0;
     for (const child of children) {
       const name = child.key.slice(prefix.length);
-      below += visit(child.row, child.key, path === undefined ? undefined : path === '/' ? `/${name}` : `${path}/${name}`);
+      below += visit(
+        child.row,
+        child.key,
+        path === undefined ? undefined : path === '/' ? `/${name}` : `${path}/${name}`,
+      );
     }
     if (below !== inode.mountsBelow) found.push(`mountsBelow of ${path ?? key}`);
     return below + (inode.mountPoint ? 1 : 0);
