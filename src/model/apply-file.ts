@@ -3,7 +3,7 @@ import type { ApplyContext, Result } from './apply-context.ts';
 import { checkNewChild, groupOfNew, makeParents, passable, persistParents } from './apply-directory.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
-import type { DirectoryInode, FileInode, Inode, WriteType } from './inode.ts';
+import { cachedVersion, type DirectoryInode, type FileInode, type Inode, type WriteType } from './inode.ts';
 import { checkTraverse, keyAt, located, notFound, target, type Walk, walk } from './namespace.ts';
 import { nameOf, parsePath } from './path.ts';
 import { mayAccess, WRITE } from './permission.ts';
@@ -63,7 +63,7 @@ export function applyCompleteFile(context: ApplyContext, command: CommandOf<'com
     ...file,
     complete: true,
     lengthBytes: command.lengthBytes,
-    version: persisted ? command.ufsVersion : ownVersion(file.id, context.nowMs),
+    version: persisted ? command.ufsVersion : cachedVersion(file.id),
     persistence: persisted ? 'persisted' : 'cached',
     modifiedMs: persisted && command.ufsModifiedMs >= 0 ? command.ufsModifiedMs : context.nowMs,
     changedMs: context.nowMs,
@@ -130,15 +130,10 @@ function completedBefore(walked: Walk, file: FileInode, command: CommandOf<'comp
   return refuse('ALREADY_EXISTS', `${path} is complete already, with ${file.lengthBytes} bytes: overwrite it instead`);
 }
 
-/** Our own version: no content ever has the same one, since a file is completed once. */
-function ownVersion(id: number, nowMs: number): string {
-  return `c:${id}:${nowMs}`;
-}
-
 function newFile(context: ApplyContext, parent: DirectoryInode, command: CommandOf<'createFile'>): FileInode {
   const id = context.newInodeId();
   const persisted = command.empty && needsUfs(command.writeType);
-  const ours = command.empty ? ownVersion(id, context.nowMs) : '';
+  const ours = command.empty ? cachedVersion(id) : '';
   return {
     kind: 'file',
     id,

@@ -64,3 +64,11 @@ export interface DirectoryInode extends InodeBase {
 }
 
 export type Inode = FileInode | DirectoryInode;
+
+/**
+ * Version of a content that only workers have, known before the first byte is written: numbers are never reused and a
+ * file is completed once, so no other content ever has it.
+ */
+export function cachedVersion(id: InodeId): string {
+  return `c:${id}`;
+}
