@@ -1,0 +1,199 @@
+import { must } from '../base/assert.ts';
+import type { Command, Outcome } from '../model/command.ts';
+import { SluiceError } from '../model/errors.ts';
+import { listPage } from '../model/listing.ts';
+import { visibleOptions } from '../model/mount.ts';
+import { located, notFound, target, type Walk, walk, walkFor } from '../model/namespace.ts';
+import type { ListReply, ListRequest, OperationName, Operations } from '../model/operations.ts';
+import { isRefusal } from '../model/refusal.ts';
+import { fileStatus } from '../model/status.ts';
+import type { WorkerList } from '../model/worker.ts';
+import type { OperationContext, OperationHandlers } from '../wire/operation-handlers.ts';
+import type { Callers } from './callers.ts';
+import type { LeaderGate } from './leader-gate.ts';
+import type { Asker, MountedChanges } from './mounted-changes.ts';
+import type { OperationMetrics } from './operation-metrics.ts';
+import { mountOfOutcome, requireDone, statusOfOutcome } from './outcomes.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import type { UfsSync } from './ufs-sync.ts';
+
+export interface MetadataParts {
+  readonly state: ReplicatedState;
+  readonly gate: LeaderGate;
+  readonly callers: Callers;
+  readonly sync: UfsSync;
+  readonly mounted: MountedChanges;
+  readonly metrics: OperationMetrics;
+  /** Block size of files that are created without one. */
+  readonly blockSizeBytes: number;
+  /** The workers as the leader publishes them. */
+  workers(): WorkerList;
+}
+
+const NOTHING = Object.freeze({});
+
+/**
+ * The metadata operations on the leader. Reads are linearizable (`barrier`). Changes of paths that no UFS backs go
+ * straight into the journal; the others take the way of `MountedChanges`.
+ */
+class MetadataService {
+  readonly #parts: MetadataParts;
+
+  constructor(parts: MetadataParts) {
+    this.#parts = parts;
+  }
+
+  async createFile(request: Operations['createFile']['request'], context: OperationContext) {
+    const { mounted, blockSizeBytes } = this.#parts;
+    const command = {
+      ...request,
+      kind: 'createFile',
+      blockSizeBytes: request.blockSizeBytes === 0 ? blockSizeBytes : request.blockSizeBytes,
+      ufsVersion: '',
+    } as const;
+    const asker = this.#asker(context);
+    const backed = mounted.backs(request.path);
+    return statusOfOutcome(await (backed ? mounted.createFile(command, asker) : this.#propose(command, asker)));
+  }
+
+  async completeFile(request: Operations['completeFile']['request'], context: OperationContext) {
+    const { mounted } = this.#parts;
+    const command = { ...request, kind: 'completeFile' } as const;
+    const asker = this.#asker(context);
+    const backed = mounted.backs(request.path);
+    return statusOfOutcome(await (backed ? mounted.completeFile(command, asker) : this.#propose(command, asker)));
+  }
+
+  async makeDirectory(request: Operations['makeDirectory']['request'], context: OperationContext) {
+    const { mounted } = this.#parts;
+    const persisted = mounted.backs(request.path);
+    const command = { ...request, kind: 'makeDirectory', persisted } as const;
+    const asker = this.#asker(context);
+    return statusOfOutcome(await (persisted ? mounted.makeDirectory(command, asker) : this.#propose(command, asker)));
+  }
+
+  async delete(request: Operations['delete']['request'], context: OperationContext) {
+    const { mounted } = this.#parts;
+    const command = { ...request, kind: 'delete' } as const;
+    const asker = this.#asker(context);
+    const backed = mounted.backs(request.path);
+    requireDone(await (backed ? mounted.delete(command, asker) : this.#propose(command, asker)));
+    return NOTHING;
+  }
+
+  async rename(request: Operations['rename']['request'], context: OperationContext) {
+    const { mounted } = this.#parts;
+    const command = { ...request, kind: 'rename', ufsVersion: '' } as const;
+    const asker = this.#asker(context);
+    const backed = mounted.backs(request.source) || mounted.backs(request.target);
+    requireDone(await (backed ? mounted.rename(command, asker) : this.#propose(command, asker)));
+    return NOTHING;
+  }
+
+  async setAttributes(request: Operations['setAttributes']['request'], context: OperationContext) {
+    const { mounted } = this.#parts;
+    const command = { ...request, kind: 'setAttributes' } as const;
+    const asker = this.#asker(context);
+    const backed = mounted.backs(request.path);
+    return statusOfOutcome(await (backed ? mounted.setAttributes(command, asker) : this.#propose(command, asker)));
+  }
+
+  async mount(request: Operations['mount']['request'], context: OperationContext) {
+    return mountOfOutcome(await this.#parts.mounted.mount({ ...request, kind: 'mount' }, this.#asker(context)));
+  }
+
+  async unmount(request: Operations['unmount']['request'], context: OperationContext) {
+    const command = { kind: 'unmount', path: request.path } as const;
+    requireDone(await this.#parts.mounted.unmount(command, this.#asker(context)));
+    return NOTHING;
+  }
+
+  async getStatus(request: Operations['getStatus']['request'], context: OperationContext) {
+    const walked = await this.#look(request.path, context);
+    const inode = target(walked);
+    if (inode === undefined) throw SluiceError.of(notFound(walked));
+    return fileStatus(located(walked, inode));
+  }
+
+  async exists(request: Operations['exists']['request'], context: OperationContext) {
+    const walked = await this.#look(request.path, context);
+    return { exists: target(walked) !== undefined };
+  }
+
+  async listStatus(request: ListRequest, context: OperationContext): Promise<ListReply> {
+    const { callers, state, sync } = this.#parts;
+    const { path: top } = await this.#look(request.path, context);
+    const reply = await listPage(state.state, callers.of(context.principal), request, async (directory) => {
+      if (directory.mountId === 0) return;
+      await sync.list(directory.path, directory.inode.id, context.signal);
+      if (directory.path !== top) return;
+      const walked = walk(state.state, top);
+      if (target(walked) === undefined) throw SluiceError.of(notFound(walked));
+    });
+    if (isRefusal(reply)) throw SluiceError.of(reply);
+    return reply;
+  }
+
+  async getMountTable() {
+    const { state } = this.#parts;
+    await state.barrier();
+    const index = state.state.get('mountIndex', '')?.mounts ?? [];
+    const mounts = index.map(({ path }) => {
+      const mount = must(state.state.get('mount', path), `Mount ${path} of the index has a row`);
+      return { ...mount, options: visibleOptions(mount.options) };
+    });
+    return { mounts };
+  }
+
+  async getWorkers() {
+    await this.#parts.state.barrier();
+    return this.#parts.workers();
+  }
+
+  /** What exists of a path, looked at as freshly as its mount asks. */
+  async #look(text: string, context: OperationContext): Promise<Walk> {
+    const { state, callers, sync } = this.#parts;
+    await state.barrier();
+    const caller = callers.of(context.principal);
+    const known = walkFor(state.state, caller, text);
+    if (isRefusal(known)) throw SluiceError.of(known);
+    if (sync.isCurrent(known)) return known;
+    await sync.lookUp(known, context.signal);
+    const walked = walkFor(state.state, caller, text);
+    if (isRefusal(walked)) throw SluiceError.of(walked);
+    return walked;
+  }
+
+  #asker(context: OperationContext): Asker {
+    const principal = this.#parts.callers.of(context.principal);
+    const { requestId, signal } = context;
+    return requestId === undefined ? { principal, signal } : { principal, requestId, signal };
+  }
+
+  #propose(command: Command, asker: Asker): Promise<Outcome> {
+    return this.#parts.state.propose(command, asker);
+  }
+}
+
+/** The table that the wire serves. Every operation needs the leader; others are told where it is. */
+export function metadataHandlers(parts: MetadataParts): OperationHandlers {
+  const service = new MetadataService(parts);
+  function handler<N extends OperationName>(name: N, run: OperationHandlers[N]): OperationHandlers[N] {
+    return parts.metrics.measured(name, parts.gate.guarded(run)) as OperationHandlers[N];
+  }
+  return Object.freeze({
+    createFile: handler('createFile', (request, context) => service.createFile(request, context)),
+    completeFile: handler('completeFile', (request, context) => service.completeFile(request, context)),
+    makeDirectory: handler('makeDirectory', (request, context) => service.makeDirectory(request, context)),
+    delete: handler('delete', (request, context) => service.delete(request, context)),
+    rename: handler('rename', (request, context) => service.rename(request, context)),
+    setAttributes: handler('setAttributes', (request, context) => service.setAttributes(request, context)),
+    getStatus: handler('getStatus', (request, context) => service.getStatus(request, context)),
+    exists: handler('exists', (request, context) => service.exists(request, context)),
+    listStatus: handler('listStatus', (request, context) => service.listStatus(request, context)),
+    mount: handler('mount', (request, context) => service.mount(request, context)),
+    unmount: handler('unmount', (request, context) => service.unmount(request, context)),
+    getMountTable: handler('getMountTable', () => service.getMountTable()),
+    getWorkers: handler('getWorkers', () => service.getWorkers()),
+  });
+}

@@ -1,0 +1,47 @@
+import type { Clock } from '../base/clock.ts';
+import { type Counter, type Histogram, type Metrics, SECONDS_BUCKETS } from '../host/metrics.ts';
+import { SluiceError } from '../model/errors.ts';
+
+/** Counts and times operations by name and result; `OK` or an error code. */
+export class OperationMetrics {
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+
+  constructor(metrics: Metrics, clock: Clock) {
+    this.#metrics = metrics;
+    this.#clock = clock;
+  }
+
+  /** Wraps a handler so that each call is counted and timed. */
+  measured<Q, C, R>(name: string, handler: (request: Q, context: C) => Promise<R>): typeof handler {
+    const clock = this.#clock;
+    const seconds: Histogram = this.#metrics.histogram(
+      'sluice_master_operation_seconds',
+      'Time from the arrival of an operation to its answer',
+      SECONDS_BUCKETS,
+      { operation: name },
+    );
+    const ok = this.#count(name, 'OK');
+    const failures = new Map<string, Counter>();
+    return async (request, context) => {
+      const beganMs = clock.monotonicMs();
+      try {
+        const reply = await handler(request, context);
+        ok.add(1);
+        return reply;
+      } catch (thrown) {
+        const { code } = SluiceError.from(thrown);
+        const count = failures.get(code) ?? this.#count(name, code);
+        failures.set(code, count);
+        count.add(1);
+        throw thrown;
+      } finally {
+        seconds.observe((clock.monotonicMs() - beganMs) / 1000);
+      }
+    };
+  }
+
+  #count(operation: string, code: string): Counter {
+    return this.#metrics.counter('sluice_master_operations_total', 'Operations answered', { operation, code });
+  }
+}
