@@ -13,12 +13,15 @@ import { type NaiveNode, NaiveTree } from './naive-tree.ts';
 import { ALICE, BOB, codeOf, command, dump, EVE, effects, faults, purgeAll, ROOT, World } from './world.ts';
 
 const name = fc.constantFrom('a', 'b', 'c');
-const path = fc.array(name, { minLength: 0, maxLength: 4 }).map((names) => `/${names.join('/')}`);
-const somePath = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => `/${names.join('/')}`);
+const anyPath = fc.array(name, { minLength: 0, maxLength: 4 }).map((names) => `/${names.join('/')}`);
+/** `@5` is the sixth path that exists when the step runs, so that steps meet something. */
+const existing = fc.nat(30).map((index) => `@${index}`);
+const below = fc.tuple(existing, name).map(([at, last]) => `${at}/${last}`);
+const path = fc.oneof(anyPath, { weight: 3, arbitrary: existing }, { weight: 3, arbitrary: below });
 const yes = fc.boolean();
 const mode = fc.constantFrom(0o755, 0o777, 0o1777, 0o2775, 0o700, 0o555, 0o711, 0o600);
 const fileMode = fc.constantFrom(0o644, 0o666, 0o600, 0o444, 0o640);
-const caller: fc.Arbitrary<Caller> = fc.constantFrom(ROOT, ROOT, ALICE, BOB, EVE);
+const caller: fc.Arbitrary<Caller> = fc.constantFrom(ROOT, ROOT, ROOT, ALICE, BOB, EVE);
 
 const operation: fc.Arbitrary<Command> = fc.oneof(
   {
@@ -30,12 +33,12 @@ const operation: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .record({ path: somePath, mode: fileMode, overwrite: yes })
+      .record({ path, mode: fileMode, overwrite: yes })
       .map((fields) => command('createFile', { ...fields, writeType: 'THROUGH' })),
   },
   {
     weight: 3,
-    arbitrary: fc.record({ path: somePath, lengthBytes: fc.nat(2) }).map((fields) => command('completeFile', fields)),
+    arbitrary: fc.record({ path, lengthBytes: fc.nat(2) }).map((fields) => command('completeFile', fields)),
   },
   {
     weight: 5,
@@ -43,7 +46,7 @@ const operation: fc.Arbitrary<Command> = fc.oneof(
       .record({ path, mode, recursive: yes, allowExists: yes })
       .map((fields) => command('makeDirectory', fields)),
   },
-  { weight: 3, arbitrary: fc.record({ path, recursive: yes }).map((fields) => command('delete', fields)) },
+  { weight: 2, arbitrary: fc.record({ path, recursive: yes }).map((fields) => command('delete', fields)) },
   {
     weight: 5,
     arbitrary: fc.record({ source: path, target: path, overwrite: yes }).map((fields) => command('rename', fields)),
@@ -61,7 +64,7 @@ const operation: fc.Arbitrary<Command> = fc.oneof(
       ),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc
       .record({ path, readOnly: yes, uri: fc.constantFrom('memory://x', 'memory://y', 'memory://z') })
       .map((fields) => command('mount', fields)),
@@ -87,7 +90,7 @@ const CLIENT = 'client-1';
 
 test('random commands do what a naive tree does, once each, and leave no orphan row', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), async (steps) => {
       const world = new World();
       const naive = new NaiveTree();
       const answered: { command: Command; caller: Caller; requestId: RequestId; outcome: unknown }[] = [];
@@ -118,7 +121,7 @@ function runBoth(
   who: Caller,
   answered: { command: Command; caller: Caller; requestId: RequestId; outcome: unknown }[],
 ): void {
-  const what = completed(world, asked);
+  const what = completed(world, onPaths(asked, [...pathsOf(naive.root, '')]));
   const before = effects(world.store);
   const requestId = { client: CLIENT, sequence: answered.length + 1, acknowledgedBelow: 1 };
   const { outcome } = world.apply(what, who, requestId);
@@ -128,6 +131,18 @@ function runBoth(
   if (codes.size === 0) expect(codeOf(outcome), told).toBe('ok');
   else expect([...codes], told).toContain(codeOf(outcome));
   if (codes.size > 0) expect(effects(world.store), told).toEqual(before);
+}
+
+function onPaths(what: Command, paths: readonly string[]): Command {
+  const resolve = (text: string) =>
+    text.replace(/^@(\d+)/, (_, index: string) => paths[Number(index) % paths.length]!).replace('//', '/');
+  if (what.kind === 'rename') return { ...what, source: resolve(what.source), target: resolve(what.target) };
+  return 'path' in what ? { ...what, path: resolve(what.path) } : what;
+}
+
+function* pathsOf(node: NaiveNode, at: string): Generator<string> {
+  yield at === '' ? '/' : at;
+  for (const [child, under] of node.children) yield* pathsOf(under, `${at}/${child}`);
 }
 
 /** Completions need the id of the file, and the UFS's version when it is written through. */
