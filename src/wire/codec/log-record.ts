@@ -1,0 +1,155 @@
+import { crc32 } from 'node:zlib';
+import { assert } from '../../base/assert.ts';
+import { SluiceError } from '../../model/errors.ts';
+import type { Ballot } from '../../raft/effect.ts';
+import type { Entry, EntryKind } from '../../raft/entry.ts';
+import type { LogIndex, Position, Term } from '../../raft/position.ts';
+import { sealed, unsealed } from './sealed.ts';
+import { fromBytes, number, optional, row, text, toBytes } from './shape.ts';
+
+/**
+ * Records of the journal on disk. A block holds consecutive entries:
+ * `format u8 | first u48 | count u32 | chain before u32 | chain after u32 | crc of these u32 | entries`, and each entry
+ * `kind u8 | term u48 | length u32 | bytes`. The chain is one CRC over all entries of the log in this form, so it does not
+ * depend on where blocks are cut, checks the entries of the block, and ties each block to the one before it.
+ */
+const FORMAT = 1;
+const HEADER_BYTES = 23;
+const ENTRY_HEADER_BYTES = 11;
+const KINDS: readonly EntryKind[] = ['noop', 'command', 'config'];
+
+/** Running CRC over the log; that of the empty log is 0. */
+export type Chain = number;
+
+export interface BlockHeader {
+  readonly first: LogIndex;
+  readonly count: number;
+  /** Chain value of everything before the block. */
+  readonly before: Chain;
+  /** Chain value with the block. */
+  readonly after: Chain;
+}
+
+/** @returns the record, and the chain value behind it. */
+export function encodeBlock(entries: readonly Entry[], before: Chain): { bytes: Uint8Array; after: Chain } {
+  let size = HEADER_BYTES;
+  for (const entry of entries) size += ENTRY_HEADER_BYTES + entry.bytes.length;
+  const bytes = Buffer.allocUnsafe(size);
+  let at = HEADER_BYTES;
+  for (const entry of entries) {
+    bytes.writeUInt8(KINDS.indexOf(entry.kind), at);
+    bytes.writeUIntBE(entry.term, at + 1, 6);
+    bytes.writeUInt32BE(entry.bytes.length, at + 7);
+    bytes.set(entry.bytes, at + ENTRY_HEADER_BYTES);
+    at += ENTRY_HEADER_BYTES + entry.bytes.length;
+  }
+  const first = entries[0];
+  assert(first !== undefined, 'A block has at least one entry');
+  const after = crc32(bytes.subarray(HEADER_BYTES), before);
+  bytes.writeUInt8(FORMAT, 0);
+  bytes.writeUIntBE(first.index, 1, 6);
+  bytes.writeUInt32BE(entries.length, 7);
+  bytes.writeUInt32BE(before, 11);
+  bytes.writeUInt32BE(after, 15);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 19)), 19);
+  return { bytes, after };
+}
+
+/** Reads and checks the header alone. @throws SluiceError CORRUPT, UNSUPPORTED */
+export function decodeBlockHeader(record: Uint8Array): BlockHeader {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  if (bytes.length < HEADER_BYTES) throw new SluiceError('CORRUPT', 'its record is cut short');
+  if (bytes.readUInt32BE(19) !== crc32(bytes.subarray(0, 19)))
+    throw new SluiceError('CORRUPT', 'the checksum of its header is wrong');
+  if (bytes.readUInt8(0) !== FORMAT)
+    throw new SluiceError('UNSUPPORTED', `its record has format ${bytes.readUInt8(0)}, this version knows ${FORMAT}`);
+  return {
+    first: bytes.readUIntBE(1, 6),
+    count: bytes.readUInt32BE(7),
+    before: bytes.readUInt32BE(11),
+    after: bytes.readUInt32BE(15),
+  };
+}
+
+/** Entries of a block as views on its record. @throws SluiceError CORRUPT when it is damaged, UNSUPPORTED */
+export function decodeBlock(record: Uint8Array): { header: BlockHeader; entries: readonly Entry[] } {
+  const header = decodeBlockHeader(record);
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  if (crc32(bytes.subarray(HEADER_BYTES), header.before) !== header.after)
+    throw new SluiceError('CORRUPT', 'its checksum is wrong');
+  const entries: Entry[] = [];
+  let at = HEADER_BYTES;
+  for (let i = 0; i < header.count; i += 1) {
+    const kind = KINDS[bytes.readUInt8(at)];
+    assert(kind !== undefined, 'A block whose checksum is right has known kinds');
+    const end = at + ENTRY_HEADER_BYTES + bytes.readUInt32BE(at + 7);
+    const term = bytes.readUIntBE(at + 1, 6);
+    entries.push({ term, index: header.first + i, kind, bytes: record.subarray(at + ENTRY_HEADER_BYTES, end) });
+    at = end;
+  }
+  assert(at === bytes.length, 'A block whose checksum is right ends with its last entry');
+  return { header, entries };
+}
+
+/** Written with every change of the log, in the same batch. */
+export interface LogMark {
+  readonly ballot: Ballot;
+  /** Commit index that was known. */
+  readonly commit: LogIndex;
+  /** Where the log ends. */
+  readonly last: Position;
+  readonly chain: Chain;
+}
+
+/** Where the log begins: everything up to `base` was compacted. */
+export interface LogBase {
+  readonly base: Position;
+  readonly chain: Chain;
+}
+
+interface FlatMark {
+  readonly term: Term;
+  readonly commit: LogIndex;
+  readonly lastTerm: Term;
+  readonly lastIndex: LogIndex;
+  readonly chain: Chain;
+  readonly votedFor?: string;
+}
+
+/** Field orders are for ever: append only. */
+const MARK = row<FlatMark>({
+  term: number,
+  commit: number,
+  lastTerm: number,
+  lastIndex: number,
+  chain: number,
+  votedFor: optional(text),
+});
+const BASE = row<Position & { readonly chain: Chain }>({ term: number, index: number, chain: number });
+
+export function encodeLogMark({ ballot, commit, last, chain }: LogMark): Uint8Array {
+  const { term, votedFor } = ballot;
+  const voted = votedFor === undefined ? {} : { votedFor };
+  return sealed(toBytes(MARK.pack({ term, commit, lastTerm: last.term, lastIndex: last.index, chain, ...voted })));
+}
+
+/** @throws SluiceError CORRUPT */
+export function decodeLogMark(bytes: Uint8Array): LogMark {
+  const flat = MARK.unpack(fromBytes(unsealed(bytes, 'ballot')));
+  return {
+    ballot: { term: flat.term, votedFor: flat.votedFor },
+    commit: flat.commit,
+    last: { term: flat.lastTerm, index: flat.lastIndex },
+    chain: flat.chain,
+  };
+}
+
+export function encodeLogBase({ base, chain }: LogBase): Uint8Array {
+  return sealed(toBytes(BASE.pack({ term: base.term, index: base.index, chain })));
+}
+
+/** @throws SluiceError CORRUPT */
+export function decodeLogBase(bytes: Uint8Array): LogBase {
+  const { term, index, chain } = BASE.unpack(fromBytes(unsealed(bytes, 'beginning of a log')));
+  return { base: { term, index }, chain };
+}

@@ -1,0 +1,138 @@
+import type { Outcome } from '../../model/command.ts';
+import { type ErrorCode, isErrorCode, type Refusal, SluiceError } from '../../model/errors.ts';
+import type { DirectoryInode, FileInode, Inode, Persistence } from '../../model/inode.ts';
+import type { Mount } from '../../model/mount.ts';
+import type { MountIndexEntry, TableName, Tables, WorkerRow } from '../../model/state-store.ts';
+import type { WorkerState } from '../../model/worker.ts';
+import { TTL_ACTION, WRITE_TYPE } from './command.ts';
+import { sealed, unsealed } from './sealed.ts';
+import {
+  dictionary,
+  type FieldShapes,
+  flag,
+  fromBytes,
+  listOf,
+  number,
+  optional,
+  row,
+  type Shape,
+  text,
+  toBytes,
+  union,
+  word,
+} from './shape.ts';
+
+/** The fields that files and directories share. */
+type InodeBase = Pick<Inode, Exclude<keyof Inode, 'kind'>>;
+
+const PERSISTENCE = word<Persistence>(['cached', 'persisted']);
+
+/** Field orders are for ever: append only, behind the fields of the variant. */
+const INODE_BASE: FieldShapes<InodeBase> = {
+  id: number,
+  owner: text,
+  group: text,
+  mode: number,
+  createdMs: number,
+  modifiedMs: number,
+  accessedMs: number,
+  changedMs: number,
+  pinned: flag,
+  ttlMs: number,
+  ttlAction: TTL_ACTION,
+  persistence: PERSISTENCE,
+};
+
+const INODE: Shape<Inode> = union<Inode>({
+  file: [
+    1,
+    row<Omit<FileInode, 'kind'>>({
+      ...INODE_BASE,
+      lengthBytes: number,
+      blockSizeBytes: number,
+      complete: flag,
+      writeType: WRITE_TYPE,
+      version: text,
+    }),
+  ],
+  directory: [
+    2,
+    row<Omit<DirectoryInode, 'kind'>>({
+      ...INODE_BASE,
+      childCount: number,
+      childrenLoaded: flag,
+      mountPoint: flag,
+      mountsBelow: number,
+    }),
+  ],
+});
+
+const MOUNT = row<Mount>({
+  id: number,
+  path: text,
+  inodeId: number,
+  uri: text,
+  options: dictionary<string>(),
+  readOnly: flag,
+  syncIntervalMs: number,
+  mountedMs: number,
+});
+
+const ERROR_CODE: Shape<ErrorCode> = {
+  pack: (code) => code,
+  unpack(packed) {
+    const code = text.unpack(packed);
+    if (isErrorCode(code)) return code;
+    throw new SluiceError('UNSUPPORTED', `Stored error code ${code} is not known: a newer version wrote it`);
+  },
+};
+
+const REFUSAL = row<Refusal>({
+  code: ERROR_CODE,
+  message: text,
+  details: optional(dictionary<string | number | boolean>()),
+});
+
+const OUTCOME = union<Outcome>({
+  done: [1, row({})],
+  inode: [2, row({ path: text, inode: INODE, mountId: number, ufsPath: text })],
+  mount: [3, row({ mount: MOUNT })],
+  refused: [4, row({ refusal: REFUSAL })],
+});
+
+const ROWS: { readonly [T in TableName]: Shape<Tables[T]> } = {
+  inode: INODE,
+  place: row({ parentId: number, name: text }),
+  mount: MOUNT,
+  session: row({ client: text, acknowledgedBelow: number, lastSequence: number, lastSeenMs: number }),
+  reply: row({ outcome: OUTCOME }),
+  worker: row<WorkerRow>({
+    id: text,
+    address: text,
+    host: text,
+    capacityBytes: number,
+    state: word<WorkerState>(['live', 'lost']),
+    registeredMs: number,
+  }),
+  trash: row({ id: number }),
+  mountIndex: row({ mounts: listOf(row<MountIndexEntry>({ id: number, path: text, uri: text, endpoint: text })) }),
+  cluster: row({ clusterId: text, formattedMs: number }),
+  counters: row({
+    nextInodeId: number,
+    nextMountId: number,
+    inodeCount: number,
+    logTimeMs: number,
+    workersVersion: number,
+    mountsVersion: number,
+  }),
+};
+
+/** A row of a table for storage, with a checksum: LevelDB returns damaged bytes without a word. */
+export function encodeRow<T extends TableName>(table: T, value: Tables[T]): Uint8Array {
+  return sealed(toBytes(ROWS[table].pack(value)));
+}
+
+/** @throws SluiceError CORRUPT when the bytes are damaged, UNSUPPORTED when a newer version wrote them. */
+export function decodeRow<T extends TableName>(table: T, bytes: Uint8Array): Tables[T] {
+  return ROWS[table].unpack(fromBytes(unsealed(bytes, `row of table ${table}`)));
+}
