@@ -46,9 +46,9 @@ export type Effect =
   | { readonly kind: 'readReady'; readonly token: ReadToken; readonly index: LogIndex }
   | { readonly kind: 'readFailed'; readonly token: ReadToken; readonly leader: NodeId | undefined }
   /**
-   * `accepted`: the entry has this position now; whether it commits is seen when an entry is applied at its index: the same
-   * term there means committed, another one means dropped. While neither is seen, its fate is unknown, also after this
-   * node stopped leading. `dropped`: never entered the log; `leader` is who may accept it.
+   * `accepted`: the entry has this position now. It is committed when it is applied here. When a `stage` removes it from
+   * this log, its fate is unknown: it may yet commit through another member. One of the two comes, while this node lives
+   * and hears a leader. `dropped`: never entered the log; `leader` is who may accept it.
    */
   | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
   | {

@@ -2,6 +2,7 @@ import type { ReadToken } from './event.ts';
 import type { Message } from './message.ts';
 import type { LogIndex, NodeId } from './position.ts';
 import { quorumValue } from './quorum.ts';
+import { mayServeReads } from './read-gate.ts';
 import type { LeaderRead } from './read-rounds.ts';
 import { emit, type RaftState, send } from './state.ts';
 
@@ -37,7 +38,7 @@ export function beginReads(state: RaftState): void {
     if (token !== undefined) send(state, state.leader, { kind: 'readIndex', term: state.ballot.term, token });
     return;
   }
-  if (!mayServeReads(state)) return;
+  if (!mayServeReads(state.log, state.ballot.term)) return;
   while (state.reads.begin(state.log.commit, state.now)) {
     for (const progress of state.peers.values()) progress.readDue = true;
     confirmReads(state);
@@ -75,11 +76,6 @@ export function answerRead(state: RaftState, read: LeaderRead, index: LogIndex |
 /** The leader that was asked is not the leader any more, or cannot be reached. */
 export function failForwardedReads(state: RaftState): void {
   for (const token of state.forwarded.clear()) readFailed(state, token);
-}
-
-/** Before its first own entry is committed, a leader does not know how far its predecessors committed (thesis 6.4). */
-function mayServeReads(state: RaftState): boolean {
-  return state.log.termAt(state.log.commit) === state.ballot.term;
 }
 
 function addToRounds(state: RaftState, read: LeaderRead): void {

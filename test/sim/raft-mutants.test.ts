@@ -1,0 +1,178 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type * as BallotModule from '../../src/raft/ballot.ts';
+import type * as CommitRule from '../../src/raft/commit-rule.ts';
+import type * as ConflictModule from '../../src/raft/conflict.ts';
+import type { Ballot } from '../../src/raft/effect.ts';
+import type { WriteId } from '../../src/raft/event.ts';
+import type * as PositionModule from '../../src/raft/position.ts';
+import type * as QuorumModule from '../../src/raft/quorum.ts';
+import type * as ReadGate from '../../src/raft/read-gate.ts';
+import type * as ReadRoundsModule from '../../src/raft/read-rounds.ts';
+import type * as WriteQueueModule from '../../src/raft/write-queue.ts';
+import type { DriverBugs } from './world.ts';
+
+/** Mistakes that real Rafts have made, planted again: a simulation that does not find them would prove nothing. */
+interface Mutant {
+  readonly name: string;
+  /** Within so many seeds it must be found. */
+  readonly within: number;
+  readonly plant?: () => void;
+  readonly bugs?: DriverBugs;
+}
+
+const folder = '../../src/raft';
+const replaced: string[] = [];
+
+/** Puts another module in the place of one of the core. */
+function replace<T>(file: string, make: (original: () => Promise<T>) => T | Promise<T>): void {
+  const path = `${folder}/${file}`;
+  replaced.push(path);
+  vi.doMock(path, (original) => make(original as () => Promise<T>) as Partial<object>);
+}
+
+const mutants: readonly Mutant[] = [
+  {
+    name: 'votes and acknowledgements leave before they are durable',
+    within: 5,
+    bugs: { sendsBeforeDurable: true },
+  },
+  {
+    name: 'an entry of an older term is committed by counting',
+    within: 20,
+    plant: () => replace<typeof CommitRule>('commit-rule.ts', () => ({ mayCommit: () => true })),
+  },
+  {
+    name: 'half of the voters are a majority',
+    within: 5,
+    plant: () =>
+      replace<typeof QuorumModule>('quorum.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          quorumValue: ({ voters }, reached) => voters.map(reached).sort((a, b) => b - a)[voters.length >> 1]!,
+          voteOutcome: ({ voters }, voteOf) =>
+            voters.filter((voter) => voteOf(voter) === true).length >= voters.length / 2 - 0.5 ? 'won' : 'pending',
+        };
+      }),
+  },
+  {
+    name: 'a vote is given twice in a term',
+    within: 50,
+    plant: () => replace<typeof BallotModule>('ballot.ts', () => ({ BallotBox: forgetfulBallotBox() })),
+  },
+  {
+    name: 'a follower cuts its log whenever entries arrive',
+    within: 50,
+    plant: () =>
+      replace<typeof ConflictModule>('conflict.ts', () => ({
+        alreadyHeld: (log, entries) => entries.filter(({ index }) => index <= log.commit).length,
+      })),
+  },
+  {
+    name: 'the longer log counts as the newer one',
+    within: 100,
+    plant: () =>
+      replace<typeof PositionModule>('position.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          isUpToDate: (a, b) => (a.index !== b.index ? a.index > b.index : a.term >= b.term),
+        };
+      }),
+  },
+  {
+    name: 'reads are served without asking a quorum',
+    within: 100,
+    plant: () =>
+      replace<typeof ReadRoundsModule>('read-rounds.ts', async (original) => {
+        const { ReadRounds } = await original();
+        class Credulous extends ReadRounds {
+          override finish(_confirmed: number) {
+            return super.finish(Number.POSITIVE_INFINITY);
+          }
+        }
+        return { ReadRounds: Credulous };
+      }),
+  },
+  {
+    name: 'reads are served before an entry of the own term is committed',
+    within: 100,
+    plant: () => replace<typeof ReadGate>('read-gate.ts', () => ({ mayServeReads: () => true })),
+  },
+  {
+    name: 'the end of a write makes entries durable that replaced the written ones',
+    within: 100,
+    plant: () =>
+      replace<typeof WriteQueueModule>('write-queue.ts', async (original) => {
+        const { WriteQueue } = await original();
+        class Confused extends WriteQueue {
+          #last = 0;
+          override issue(ballot: Ballot | undefined, commit: number, now: number) {
+            const write = super.issue(ballot, commit, now);
+            this.#last = this.inFlight!.last;
+            return write;
+          }
+          override finish(id: WriteId) {
+            const done = super.finish(id);
+            return done === undefined ? undefined : { ...done, last: this.#last };
+          }
+        }
+        return { WriteQueue: Confused };
+      }),
+  },
+];
+
+function forgetfulBallotBox(): typeof BallotModule.BallotBox {
+  class Forgetful {
+    #ballot: Ballot;
+    changed = false;
+    constructor(stored: Ballot) {
+      this.#ballot = stored;
+    }
+    get term() {
+      return this.#ballot.term;
+    }
+    get votedFor() {
+      return this.#ballot.votedFor;
+    }
+    adopt(term: number) {
+      this.#ballot = { term, votedFor: undefined };
+      this.changed = true;
+    }
+    mayGrant() {
+      return true;
+    }
+    grant(candidate: string) {
+      this.#ballot = { term: this.#ballot.term, votedFor: candidate };
+      this.changed = true;
+    }
+    take() {
+      if (!this.changed) return undefined;
+      this.changed = false;
+      return this.#ballot;
+    }
+  }
+  return Forgetful as unknown as typeof BallotModule.BallotBox;
+}
+
+describe('the simulation finds planted bugs', () => {
+  beforeEach(() => vi.resetModules());
+  afterEach(() => {
+    for (const path of replaced.splice(0)) vi.doUnmock(path);
+  });
+
+  test.each(mutants)('$name', async ({ within, plant, bugs }) => {
+    plant?.();
+    const { simulate } = await import('./world.ts');
+    let found: unknown;
+    for (let seed = 1; seed <= within && found === undefined; seed += 1) {
+      try {
+        simulate({ seed, ticks: 1000, ...(bugs === undefined ? {} : { bugs }) });
+      } catch (error) {
+        found = `seed ${seed}: ${(error as Error).message.split('\n')[0]}`;
+      }
+    }
+    expect(found).toBeDefined();
+    if (process.env['SHOW_MUTANTS'] !== undefined) console.log(found);
+  });
+});

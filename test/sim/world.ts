@@ -1,0 +1,295 @@
+import { type Random, randomInt, seededRandom } from '../../src/base/random.ts';
+import type { Effect } from '../../src/raft/effect.ts';
+import type { Entry } from '../../src/raft/entry.ts';
+import type { RaftLimits } from '../../src/raft/options.ts';
+import type { LogIndex, NodeId } from '../../src/raft/position.ts';
+import { Agenda } from './agenda.ts';
+import { BrokenPromise, Checker } from './checker.ts';
+import { drawFaults, exponential, type Faults, healed, TICK } from './faults.ts';
+import { Member } from './member.ts';
+import { SimNetwork } from './network.ts';
+import { Trace } from './trace.ts';
+
+/** Mistakes of a driver, to prove that the checks see them. */
+export interface DriverBugs {
+  readonly sendsBeforeDurable?: boolean;
+}
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Length of the part with faults, in ticks. */
+  readonly ticks: number;
+  readonly bugs?: DriverBugs;
+}
+
+export interface SimulationReport {
+  readonly hash: number;
+  readonly events: number;
+  readonly commit: LogIndex;
+  readonly elections: number;
+  readonly reads: number;
+  readonly accepted: number;
+}
+
+/** A cluster of real cores on a simulated network, disks and clocks, all of it decided by one seed. */
+export class World {
+  readonly agenda = new Agenda();
+  readonly trace = new Trace();
+  readonly random: Random;
+  readonly ids: readonly NodeId[];
+  readonly limits: Partial<RaftLimits>;
+  readonly members = new Map<NodeId, Member>();
+  readonly network: SimNetwork;
+  readonly checker: Checker;
+  readonly bugs: DriverBugs;
+  readonly #options: SimulationOptions;
+  faults: Faults;
+  #nextRequest = 1;
+  #reads = 0;
+  #acceptedCount = 0;
+  /** By member and token: what was committed when the read began. */
+  readonly #openReads = new Map<string, LogIndex>();
+  /** Proposals without an answer, and the member that was asked. */
+  readonly #openProposals = new Map<string, NodeId>();
+  /** By member: accepted proposals, as `index term`, that were not seen applied yet. */
+  readonly #accepted = new Map<NodeId, Map<LogIndex, number>>();
+  #stopClients = false;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.random = seededRandom(options.seed);
+    this.bugs = options.bugs ?? {};
+    this.faults = drawFaults(this.random);
+    this.ids = Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`);
+    const small = this.random.next() < 0.5;
+    this.limits = small
+      ? {
+          maxFrameBytes: 120,
+          maxInFlightFrames: 3,
+          maxInFlightBytes: 400,
+          maxPendingProposals: 30,
+          maxPendingReads: 20,
+        }
+      : {};
+    for (const id of this.ids) {
+      const period = Math.max(1, Math.round(TICK * (1 + (this.faults.skew - 1) * (this.random.next() - 0.3))));
+      this.members.set(id, new Member(id, this, period));
+      this.#accepted.set(id, new Map());
+    }
+    this.checker = new Checker(new Map([...this.members].map(([id, member]) => [id, member.disk])));
+    this.network = new SimNetwork(this.agenda, this.random, this.faults, ({ from, to, message }) => {
+      this.members.get(to)?.give({ kind: 'receive', from, message });
+    });
+  }
+
+  /** @throws Error with the seed and the last events when a promise was broken. */
+  run(): SimulationReport {
+    try {
+      this.#faultyPart();
+      this.#healedPart();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const head = `Seed ${this.#options.seed}, ${this.#options.ticks} ticks: ${error.message}`;
+      const text = `${head}\n${JSON.stringify(this.faults)}\n${this.trace.tail().join('\n')}\n${head}`;
+      throw new BrokenPromise(text, { cause: error });
+    }
+    const { hash, count } = this.trace;
+    const { commit, elections } = this.checker;
+    return { hash, events: count, commit, elections, reads: this.#reads, accepted: this.#acceptedCount };
+  }
+
+  settled(node: NodeId, effect: Extract<Effect, { kind: 'settle' }>): void {
+    const what = `proposal ${effect.proposal}`;
+    this.checker.answered(what);
+    this.#openProposals.delete(what);
+    if (effect.fate !== 'accepted') return;
+    this.#acceptedCount += 1;
+    this.#accepted.get(node)?.set(effect.at.index, effect.at.term);
+  }
+
+  /** Entries were removed from a log: whether they commit elsewhere is not known to who proposed them here. */
+  removed(node: NodeId, from: LogIndex): void {
+    const accepted = this.#accepted.get(node)!;
+    for (const index of accepted.keys()) if (index >= from) accepted.delete(index);
+  }
+
+  appliedAt(node: NodeId, entry: Entry): void {
+    this.#accepted.get(node)?.delete(entry.index);
+  }
+
+  readServed(node: NodeId, token: number, index: LogIndex): void {
+    const key = `read ${node} ${token}`;
+    this.checker.answered(key);
+    this.checker.readServed(node, index, this.#openReads.get(key) ?? 0);
+    this.#openReads.delete(key);
+    this.#reads += 1;
+  }
+
+  readFailed(node: NodeId, token: number): void {
+    const key = `read ${node} ${token}`;
+    this.checker.answered(key);
+    this.#openReads.delete(key);
+  }
+
+  /** A process died, and with it all who waited for its answers; its connections break. */
+  forget(node: NodeId): void {
+    this.#accepted.get(node)?.clear();
+    for (const key of this.#openReads.keys()) if (key.startsWith(`read ${node} `)) this.#openReads.delete(key);
+    for (const [what, asked] of this.#openProposals) if (asked === node) this.#openProposals.delete(what);
+    this.#tellOthers(node, 'peerUnreachable');
+  }
+
+  #faultyPart(): void {
+    for (const member of this.members.values()) member.start();
+    this.#clients();
+    this.#trouble();
+    const end = this.#options.ticks * TICK;
+    while (this.agenda.next(end));
+  }
+
+  /** Everything, or half of the time only a majority, works again: then the cluster must work. */
+  #healedPart(): void {
+    this.#stopClients = true;
+    this.faults = healed(this.faults);
+    this.network.faults = this.faults;
+    this.network.heal();
+    const everybody = this.random.next() < 0.5;
+    const core = everybody ? [...this.ids] : this.#someMajority();
+    for (const [id, member] of this.members) {
+      member.pause(0);
+      if (!core.includes(id)) member.crash();
+      else if (!member.alive) member.start();
+    }
+    this.trace.add(`healed: ${core.join(' ')}`);
+    const working = core.map((id) => this.members.get(id)!);
+    this.#until(working, 'a leader that all follow', () => this.#leaderOf(working) !== undefined);
+    let asked = 0;
+    this.#until(working, 'a new entry that all have applied', () => {
+      const leader = this.#leaderOf(working);
+      if (leader === undefined) return false;
+      if (this.agenda.now >= asked) {
+        asked = this.agenda.now + 20 * TICK;
+        this.#propose(leader, 1);
+        for (const member of working) this.#read(member);
+      }
+      const last = leader.log.length;
+      return (
+        this.#openProposals.size === 0 && working.every(({ log, applied }) => log.length === last && applied === last)
+      );
+    });
+    this.#until(working, 'an answer to everything', () => {
+      const waiting = working.reduce((sum, { id }) => sum + (this.#accepted.get(id)?.size ?? 0), 0);
+      return this.#openReads.size === 0 && this.#openProposals.size === 0 && waiting === 0;
+    });
+    const lines = working.map(({ log }) => log.map(({ term }) => term).join());
+    if (new Set(lines).size !== 1) throw new BrokenPromise('The logs differ at the end');
+  }
+
+  #until(working: readonly Member[], what: string, reached: () => boolean): void {
+    const end = this.agenda.now + 400 * TICK;
+    while (!reached()) {
+      if (this.agenda.next(end)) continue;
+      const states = working.map((member) => JSON.stringify(member.status()));
+      throw new BrokenPromise(`Without faults, there is not ${what}:\n${states.join('\n')}`);
+    }
+  }
+
+  #leaderOf(working: readonly Member[]): Member | undefined {
+    const statuses = working.map((member) => member.status());
+    const leader = working.find((_, i) => statuses[i]?.role === 'leader' && statuses[i].transferringTo === undefined);
+    return leader !== undefined && statuses.every((status) => status?.leader === leader.id) ? leader : undefined;
+  }
+
+  #someMajority(): NodeId[] {
+    const rest = [...this.ids];
+    const dead = randomInt(this.random, 1, Math.floor((rest.length - 1) / 2));
+    for (let i = 0; i < dead; i += 1) rest.splice(randomInt(this.random, 0, rest.length - 1), 1);
+    return rest;
+  }
+
+  #clients(): void {
+    if (this.#stopClients) return;
+    const members = [...this.members.values()];
+    const leaders = members.filter((member) => member.status()?.role === 'leader');
+    const leader = leaders[randomInt(this.random, 0, leaders.length)] ?? leaders[0];
+    const anyone = members[randomInt(this.random, 0, members.length - 1)]!;
+    const chosen = this.random.next() < 0.7 ? (leader ?? anyone) : anyone;
+    if (this.random.next() < 0.6) this.#propose(chosen, randomInt(this.random, 1, 4));
+    else this.#read(chosen);
+    this.agenda.after(1 + exponential(this.random, this.faults.think), () => this.#clients());
+  }
+
+  #propose(member: Member, count: number): void {
+    if (!member.alive) return;
+    const proposals = Array.from({ length: count }, () => {
+      const id = this.#nextRequest++;
+      this.#openProposals.set(`proposal ${id}`, member.id);
+      return { id, bytes: new Uint8Array(randomInt(this.random, 0, 60)) };
+    });
+    member.give({ kind: 'propose', proposals });
+  }
+
+  #read(member: Member): void {
+    if (!member.alive) return;
+    const token = this.#nextRequest++;
+    this.#openReads.set(`read ${member.id} ${token}`, this.checker.commit);
+    member.give({ kind: 'read', token });
+  }
+
+  /** Draws, once a tick, what goes wrong. */
+  #trouble(): void {
+    if (this.#stopClients) return;
+    const { faults, random, network } = this;
+    if (random.next() < faults.partition) {
+      const leaders = this.ids.filter((id) => this.members.get(id)?.status()?.role === 'leader');
+      const some = this.ids.filter(() => random.next() < 0.4);
+      network.partition(this.ids, random.next() < 0.5 ? leaders : some);
+      this.trace.add('partition');
+      this.#tellCut('peerUnreachable');
+      this.agenda.after(exponential(random, faults.partitionMean), () => {
+        this.#tellCut('peerReachable');
+        network.heal();
+      });
+    }
+    for (const [id, member] of this.members) {
+      if (random.next() < faults.crash && member.alive) {
+        member.crash();
+        this.agenda.after(exponential(random, faults.downMean), () => {
+          if (member.alive || this.#stopClients) return;
+          this.trace.add(`${id} starts`);
+          member.start();
+          this.#tellOthers(id, 'peerReachable');
+        });
+      }
+      if (random.next() < faults.pause) member.pause(exponential(random, faults.pauseMean));
+      if (random.next() < faults.transfer) {
+        const to = this.ids[randomInt(random, 0, this.ids.length - 1)]!;
+        for (const any of this.members.values()) any.give({ kind: 'transferLeadership', to });
+      }
+    }
+    this.agenda.after(TICK, () => this.#trouble());
+  }
+
+  /** Connections through the cut break, or, when it is about to heal, come back. */
+  #tellCut(kind: 'peerUnreachable' | 'peerReachable'): void {
+    if (!this.faults.breaksNoticed) return;
+    for (const member of this.members.values()) {
+      for (const peer of this.ids) {
+        if (!this.network.isCut(peer, member.id)) continue;
+        this.agenda.after(exponential(this.random, 3), () => member.give({ kind, peer }));
+      }
+    }
+  }
+
+  #tellOthers(node: NodeId, kind: 'peerUnreachable' | 'peerReachable'): void {
+    if (!this.faults.breaksNoticed) return;
+    for (const member of this.members.values()) {
+      if (member.id === node || !member.alive) continue;
+      this.agenda.after(exponential(this.random, 3), () => member.give({ kind, peer: node }));
+    }
+  }
+}
+
+export function simulate(options: SimulationOptions): SimulationReport {
+  return new World(options).run();
+}
