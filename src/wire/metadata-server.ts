@@ -56,7 +56,7 @@ export class MetadataServer {
   }
 
   async #unary(dispatch: Dispatch, request: Buffer, call: ServerUnaryCall<Buffer, Buffer>): Promise<Uint8Array> {
-    if (this.#closed) throw new SluiceError('UNAVAILABLE', 'This master is stopping: ask another one');
+    if (this.#closed) throw new SluiceError('NOT_LEADER', 'This master is stopping: ask another one');
     if (request.length > UNARY_REQUEST_BYTES_MAX)
       throw new SluiceError(
         'INVALID_ARGUMENT',

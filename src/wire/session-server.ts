@@ -18,6 +18,7 @@ import { MESSAGE_BYTES_MAX } from './grpc-options.ts';
 import { refusalOf, toGrpcStatus } from './grpc-status.ts';
 import { OperationCall } from './operation-call.ts';
 import type { Dispatch } from './operation-dispatch.ts';
+import { operationWeight, SERVER_WEIGHT_MAX } from './operation-weight.ts';
 
 interface Waiting {
   readonly operation: SessionOperation;
@@ -33,14 +34,7 @@ const REPLY_BYTES_MAX = MESSAGE_BYTES_MAX - 1024;
 const FRAME_BYTES = 2 ** 20;
 /** While more than this waits for the client to read, no further operation is begun. */
 const QUEUED_BYTES_MAX = 4 * 2 ** 20;
-/** What may run at a time for one session. */
-const WEIGHT_MAX = 1024;
 const SWEEP_MS = 100;
-
-/** Listings answer with megabytes, so fewer of them run at a time. */
-function weightOf(name: OperationName): number {
-  return name === 'listStatus' ? 32 : 1;
-}
 
 /**
  * One client's stream. Operations of a message run beside each other; what is answered in one turn of the event loop leaves
@@ -136,7 +130,7 @@ export class SessionServer {
   #advance(): void {
     let next = 0;
     for (; next < this.#waiting.length; next += 1) {
-      if (this.#weight >= WEIGHT_MAX || this.#queuedBytes > QUEUED_BYTES_MAX) break;
+      if (this.#weight >= SERVER_WEIGHT_MAX || this.#queuedBytes > QUEUED_BYTES_MAX) break;
       const waiting = this.#waiting[next];
       if (waiting !== undefined) this.#begin(waiting);
     }
@@ -150,12 +144,12 @@ export class SessionServer {
     const { operation, hello } = waiting;
     const { id, name, sequence } = operation;
     try {
-      if (this.#draining) throw new SluiceError('UNAVAILABLE', 'This master is stopping: ask another one');
+      if (this.#draining) throw new SluiceError('NOT_LEADER', 'This master is stopping: ask another one');
       if (this.#running.has(id)) throw new SluiceError('INVALID_ARGUMENT', `Operation ${id} runs already`);
       const principal = operation.principal === undefined ? hello.principal : checkPrincipal(operation.principal);
       const acknowledgedBelow = Math.min(waiting.acknowledgedBelow, sequence);
       const requestId = sequence === 0 ? undefined : { client: hello.client, sequence, acknowledgedBelow };
-      const context = new OperationCall(principal, requestId, waiting.deadlineMs, weightOf(name));
+      const context = new OperationCall(principal, requestId, waiting.deadlineMs, operationWeight(name));
       const dispatch = must(this.#table.get(name), 'the table has every operation');
       this.#running.set(id, context);
       this.#weight += context.weight;

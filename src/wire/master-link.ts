@@ -1,0 +1,56 @@
+import type { SluiceError } from '../model/errors.ts';
+import type { OperationName } from '../model/operations.ts';
+import type { Principal } from '../model/principal.ts';
+import type { ClientSession } from './client-session.ts';
+import type { SessionReply } from './codec/session-frame.ts';
+
+/** An operation on its way to the leader. */
+export interface MasterCall {
+  readonly id: number;
+  readonly name: OperationName;
+  readonly body: Uint8Array;
+  readonly principal: Principal;
+  /** Monotonic time at which the caller gives up. */
+  readonly deadlineMs: number;
+  readonly weight: number;
+  /** Absent for reads. */
+  session: ClientSession | undefined;
+  /** 0 for reads. */
+  sequence: number;
+  /** Some master may have seen it. */
+  sent: boolean;
+  /** Answered, or given up. */
+  settled: boolean;
+}
+
+/** What a channel hears from its connection to one master. */
+export interface MasterLinkListener {
+  /** The master may be sent operations, again or for the first time. */
+  linkUsable(link: MasterLink): void;
+  linkReplied(link: MasterLink, replies: readonly SessionReply[]): void;
+  /** Said once; `link.inFlight` has what was not answered. */
+  linkClosed(link: MasterLink, error: SluiceError): void;
+}
+
+/** A connection to one master that carries operations. Dials when it is made; once closed it stays so. */
+export interface MasterLink {
+  readonly address: string;
+  /** Connected, and not waiting for the master to read. */
+  readonly usable: boolean;
+  /** Sent and not answered, by id; the link adds, and removes what it reports as replied. */
+  readonly inFlight: Map<number, MasterCall>;
+  send(calls: readonly MasterCall[]): void;
+  /** Nobody awaits the answer any more. */
+  cancel(id: number): void;
+  /** Breaks the connection without telling the listener. */
+  close(): void;
+}
+
+export interface MasterLinkOptions {
+  readonly address: string;
+  readonly token: string | undefined;
+  /** A master that was not reached in this time is taken for unreachable. */
+  readonly connectTimeoutMs: number;
+  /** A master that has not said anything for so long, while operations wait, is taken for hung. */
+  readonly silenceMs: number;
+}

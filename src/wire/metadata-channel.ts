@@ -1,0 +1,414 @@
+import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import { formatBytes } from '../base/units.ts';
+import type { Logger } from '../host/logger.ts';
+import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
+import { MUTATIONS, type OperationName, type Operations } from '../model/operations.ts';
+import type { Principal } from '../model/principal.ts';
+import { ClientSession } from './client-session.ts';
+import { OPERATION_CODECS } from './codec/operation.ts';
+import type { SessionReply } from './codec/session-frame.ts';
+import { checkPrincipal } from './credentials.ts';
+import { isTransportError } from './grpc-status.ts';
+import type { MasterCall, MasterLink, MasterLinkListener } from './master-link.ts';
+import { MasterList } from './master-list.ts';
+import { CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
+import { StreamLink } from './stream-link.ts';
+import { UnaryLink } from './unary-link.ts';
+
+export interface MetadataChannelOptions {
+  /** `host:port` of every master. */
+  readonly masters: readonly string[];
+  /** Who asks, unless a call says otherwise. */
+  readonly principal: Principal;
+  readonly token?: string;
+  /** `stream` carries the operations of a turn in one message; `unary` makes a call of each. */
+  readonly protocol?: 'stream' | 'unary';
+  /** How long a call may take unless it says otherwise. */
+  readonly timeoutMs?: number;
+  /** How long a connection attempt may take. */
+  readonly connectTimeoutMs?: number;
+  /** A master that owes answers and has been silent for so long, although pinged, is given up. */
+  readonly silenceMs?: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Until when another master is tried, and the same request sent again, before the call fails. */
+  readonly timeoutMs?: number;
+  /** On whose behalf, for gateways that serve many users. */
+  readonly principal?: Principal;
+}
+
+interface Call extends MasterCall {
+  resolve(reply: unknown): void;
+  reject(error: SluiceError): void;
+  /** Stops listening to the caller's signal. */
+  release(): void;
+  /** How often it was put off. */
+  tries: number;
+  /** The link that it is in flight on. */
+  link: MasterLink | undefined;
+}
+
+const TIMEOUT_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+const SILENCE_MS = 800;
+const CALLS_MAX = 16_384;
+const CALL_BYTES_MAX = 64 * 2 ** 20;
+const REQUEST_BYTES_MAX = 2 * 2 ** 20;
+const SWEEP_MIN_MS = 5;
+const RETRY_FIRST_MS = 10;
+const RETRY_MAX_MS = 250;
+const MUTATING: ReadonlySet<OperationName> = new Set(MUTATIONS);
+
+/**
+ * The client's way to the masters. Finds the leader and follows it; sends what was not answered to the next one, mutations
+ * under the same request id, so that each takes effect once however often it is sent.
+ *
+ * Errors of `call` beyond those of the operation: TIMED_OUT (details `fate: 'unknown'` when the mutation may still have
+ * taken effect), CANCELLED, EXHAUSTED (too many calls wait), SESSION_EXPIRED (the mutation may or may not have taken
+ * effect; later calls use a new session), UNAUTHENTICATED.
+ */
+export class MetadataChannel implements MasterLinkListener {
+  readonly #options: MetadataChannelOptions;
+  readonly #clock: Clock;
+  readonly #masters: MasterList;
+  /** Connections by address: to the current master, and to former ones that still owe answers. */
+  readonly #links = new Map<string, MasterLink>();
+  readonly #calls = new Map<number, Call>();
+  #queue: Call[] = [];
+  /** Goes before `#queue`. */
+  #again: Call[] = [];
+  #session = new ClientSession();
+  #lastId = 0;
+  /** Sum of weights of what is in flight. */
+  #weight = 0;
+  /** Of all calls that are not answered. */
+  #bytes = 0;
+  #flushing = false;
+  #cancelPause: CancelTimer | undefined;
+  #cancelSweep: CancelTimer | undefined;
+  #sweepMs = Infinity;
+  #lastError: SluiceError | undefined;
+  #closed = false;
+
+  /** @throws SluiceError INVALID_ARGUMENT, UNAUTHENTICATED when masters or principal are none. */
+  constructor(options: MetadataChannelOptions) {
+    checkPrincipal(options.principal);
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#masters = new MasterList(options.masters, options.random);
+  }
+
+  /** Does one operation. Calls of one event-loop turn travel together and run beside each other, in no promised order. */
+  call<N extends OperationName>(
+    name: N,
+    request: Operations[N]['request'],
+    options: CallOptions = {},
+  ): Promise<Operations[N]['reply']> {
+    return new Promise<Operations[N]['reply']>((resolve, reject) => {
+      const body = OPERATION_CODECS[name].request.encode(request);
+      this.#checkRoom(name, body, options.signal);
+      const principal = options.principal === undefined ? this.#options.principal : checkPrincipal(options.principal);
+      const session = MUTATING.has(name) ? this.#session : undefined;
+      const abandon = (): void => this.#abandon(call);
+      const call: Call = {
+        id: ++this.#lastId,
+        name,
+        body,
+        principal,
+        session,
+        sequence: session?.next() ?? 0,
+        deadlineMs: this.#clock.monotonicMs() + (options.timeoutMs ?? this.#options.timeoutMs ?? TIMEOUT_MS),
+        weight: operationWeight(name),
+        sent: false,
+        settled: false,
+        tries: 0,
+        link: undefined,
+        resolve: resolve as (reply: unknown) => void,
+        reject,
+        release: () => options.signal?.removeEventListener('abort', abandon),
+      };
+      options.signal?.addEventListener('abort', abandon, { once: true });
+      this.#calls.set(call.id, call);
+      this.#bytes += body.length;
+      this.#queue.push(call);
+      this.#sweepBy(call.deadlineMs);
+      this.#scheduleFlush();
+    });
+  }
+
+  /** Breaks all connections; what waits for an answer fails with CANCELLED. */
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelPause?.();
+    this.#cancelSweep?.();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.#rejectAll(new SluiceError('CANCELLED', 'The connection to the masters was closed'));
+    return Promise.resolve();
+  }
+
+  linkUsable(): void {
+    this.#flush();
+  }
+
+  linkReplied(link: MasterLink, replies: readonly SessionReply[]): void {
+    for (const reply of replies) {
+      const call = this.#calls.get(reply.id);
+      if (call === undefined || call.link !== link) continue;
+      this.#recall(call);
+      if (reply.name === 'refusal') this.#refused(link, call, SluiceError.of(reply.refusal));
+      else {
+        this.#masters.answered(link.address);
+        this.#done(call, reply.name, reply.body);
+      }
+    }
+    this.#trim();
+    this.#scheduleFlush();
+  }
+
+  linkClosed(link: MasterLink, error: SluiceError): void {
+    this.#options.logger.debug({ master: link.address, err: error }, 'connection to a master broke');
+    this.#links.delete(link.address);
+    this.#lastError = error;
+    const hopeless = !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
+    if (hopeless) this.#rejectAll(error);
+    for (const call of [...link.inFlight.values()] as Call[]) {
+      if (call.settled) continue;
+      this.#recall(call);
+      this.#again.push(call);
+    }
+    this.#pause(this.#masters.failed(link.address));
+  }
+
+  #checkRoom(name: OperationName, body: Uint8Array, signal: AbortSignal | undefined): void {
+    if (this.#closed)
+      throw new SluiceError('CANCELLED', `The connection to the masters is closed: ${name} was not sent`);
+    if (signal?.aborted) throw new SluiceError('CANCELLED', `The caller gave up before ${name} was sent`);
+    if (body.length > REQUEST_BYTES_MAX)
+      throw new SluiceError(
+        'INVALID_ARGUMENT',
+        `A request may have ${formatBytes(REQUEST_BYTES_MAX)}, this ${name} has ${formatBytes(body.length)}`,
+      );
+    if (this.#calls.size < CALLS_MAX && this.#bytes + body.length <= CALL_BYTES_MAX) return;
+    throw new SluiceError(
+      'EXHAUSTED',
+      `${this.#calls.size} operations (${formatBytes(this.#bytes)}) wait for the masters already: await some of them first`,
+    );
+  }
+
+  #done(call: Call, name: OperationName, body: Uint8Array): void {
+    try {
+      if (name !== call.name) throw new SluiceError('INTERNAL', `The answer to ${call.name} is one to ${name}`);
+      const reply = OPERATION_CODECS[name].reply.decode(body);
+      if (call.sequence === 1 && call.session !== undefined) call.session.opened = true;
+      this.#settle(call);
+      call.resolve(reply);
+    } catch (thrown) {
+      this.#settle(call);
+      call.reject(SluiceError.from(thrown, 'INTERNAL'));
+    }
+  }
+
+  #refused(link: MasterLink, call: Call, refusal: SluiceError): void {
+    this.#lastError = refusal;
+    if (refusal.code === 'NOT_LEADER') {
+      this.#again.push(call);
+      const hint = refusal.details['leader'];
+      this.#pause(this.#masters.redirected(link.address, typeof hint === 'string' ? hint : ''));
+      return;
+    }
+    const fateUnknown = refusal.details['fate'] === 'unknown' || isTransportError(refusal);
+    if (refusal.code === 'UNAVAILABLE' && (call.session === undefined || fateUnknown)) {
+      this.#later(call);
+      return;
+    }
+    this.#masters.answered(link.address);
+    if (refusal.code === 'SESSION_EXPIRED' && call.session !== undefined) this.#retire(call.session);
+    this.#settle(call);
+    call.reject(refusal);
+  }
+
+  /** Sends `call` again after a while that grows with each time. */
+  #later(call: Call): void {
+    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(call.tries, 10));
+    call.tries += 1;
+    this.#options.timers.after(delayMs * (0.5 + this.#options.random.next() / 2), () => {
+      if (call.settled) return;
+      this.#again.push(call);
+      this.#flush();
+    });
+  }
+
+  /** Takes `call` off its link. */
+  #recall(call: Call): void {
+    if (call.link === undefined) return;
+    call.link.inFlight.delete(call.id);
+    call.link = undefined;
+    this.#weight -= call.weight;
+  }
+
+  /** Forgets a call that is answered or given up. */
+  #settle(call: Call): void {
+    if (call.settled) return;
+    call.settled = true;
+    call.release();
+    this.#recall(call);
+    this.#calls.delete(call.id);
+    this.#bytes -= call.body.length;
+    const session = call.session;
+    if (session === undefined) return;
+    session.settled(call.sequence);
+    // Number 1 failed, so the masters may not know the session; nothing else was sent in it.
+    if (call.sequence === 1 && !session.opened) this.#retire(session);
+    const [first] = session.held;
+    if (first === undefined || !(session.retired || session.admits(first.sequence))) return;
+    this.#queue = (session.held as Call[]).concat(this.#queue);
+    session.held = [];
+    this.#scheduleFlush();
+  }
+
+  #retire(session: ClientSession): void {
+    session.retired = true;
+    if (this.#session === session) this.#session = new ClientSession();
+  }
+
+  #abandon(call: Call): void {
+    if (call.settled) return;
+    call.link?.cancel(call.id);
+    this.#settle(call);
+    call.reject(new SluiceError('CANCELLED', `The caller gave up ${call.name}`, fateOf(call)));
+  }
+
+  #rejectAll(error: SluiceError): void {
+    for (const call of [...this.#calls.values()]) {
+      this.#settle(call);
+      call.reject(error);
+    }
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushing || this.#closed || this.#queue.length + this.#again.length === 0) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  /** Sends what may be sent to the current master. */
+  #flush(): void {
+    if (this.#closed || this.#cancelPause !== undefined) return;
+    if (this.#again.length > 0) this.#queue = this.#again.concat(this.#queue);
+    this.#again = [];
+    if (this.#queue.length === 0) return;
+    const link = this.#link();
+    if (!link.usable) return;
+    const batch: Call[] = [];
+    let next = 0;
+    for (; next < this.#queue.length && this.#weight < CLIENT_WEIGHT_MAX; next += 1) {
+      const call = this.#queue[next];
+      if (call === undefined || call.settled || !this.#admit(call)) continue;
+      call.link = link;
+      this.#weight += call.weight;
+      batch.push(call);
+    }
+    this.#queue = next === this.#queue.length ? [] : this.#queue.slice(next);
+    if (batch.length > 0) link.send(batch);
+  }
+
+  /** Whether `call` may be sent now; if not, its session holds it. */
+  #admit(call: Call): boolean {
+    if (call.session === undefined) return true;
+    if (call.session.retired && !call.sent) {
+      call.session.settled(call.sequence);
+      call.session = this.#session;
+      call.sequence = call.session.next();
+    }
+    if (call.sent || call.session.admits(call.sequence)) return true;
+    call.session.held.push(call);
+    return false;
+  }
+
+  #link(): MasterLink {
+    const address = this.#masters.current;
+    const present = this.#links.get(address);
+    if (present !== undefined) return present;
+    const options = {
+      address,
+      token: this.#options.token,
+      connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      silenceMs: this.#options.silenceMs ?? SILENCE_MS,
+    };
+    const link =
+      this.#options.protocol === 'unary'
+        ? new UnaryLink(options, this.#options, this)
+        : new StreamLink(options, this.#options.principal, this.#options, this);
+    this.#links.set(address, link);
+    return link;
+  }
+
+  /** Closes connections to former leaders that owe nothing. */
+  #trim(): void {
+    if (this.#links.size < 2) return;
+    for (const [address, link] of this.#links) {
+      if (address === this.#masters.current || link.inFlight.size > 0) continue;
+      link.close();
+      this.#links.delete(address);
+    }
+  }
+
+  /** Waits before the next master is asked. */
+  #pause(delayMs: number | undefined): void {
+    this.#trim();
+    if (delayMs === undefined || delayMs === 0 || this.#cancelPause !== undefined) {
+      this.#scheduleFlush();
+      return;
+    }
+    this.#cancelPause = this.#options.timers.after(delayMs, () => {
+      this.#cancelPause = undefined;
+      this.#flush();
+    });
+  }
+
+  /** Makes sure that calls are looked through at `deadlineMs`. */
+  #sweepBy(deadlineMs: number): void {
+    if (deadlineMs >= this.#sweepMs || deadlineMs === Infinity) return;
+    this.#cancelSweep?.();
+    this.#sweepMs = deadlineMs;
+    const delayMs = Math.max(SWEEP_MIN_MS, Math.ceil(deadlineMs - this.#clock.monotonicMs()));
+    this.#cancelSweep = this.#options.timers.after(Math.min(delayMs, 0x7fffffff), () => this.#sweep());
+  }
+
+  #sweep(): void {
+    this.#cancelSweep = undefined;
+    this.#sweepMs = Infinity;
+    const now = this.#clock.monotonicMs();
+    let earliest = Infinity;
+    for (const call of [...this.#calls.values()]) {
+      if (call.deadlineMs > now) earliest = Math.min(earliest, call.deadlineMs);
+      else this.#expire(call);
+    }
+    this.#sweepBy(earliest);
+  }
+
+  #expire(call: Call): void {
+    call.link?.cancel(call.id);
+    const waits = call.link !== undefined || call.sent ? '' : ' and was not sent';
+    this.#settle(call);
+    const last = this.#lastError === undefined ? '' : `; the last error was: ${this.#lastError.message}`;
+    const message = `${call.name} was not answered in time${waits} by the masters ${this.#masters.names}${last}`;
+    call.reject(new SluiceError('TIMED_OUT', message, { ...fateOf(call), cause: this.#lastError }));
+  }
+}
+
+/** A mutation that some master may have seen has an unknown fate when it is given up. */
+function fateOf(call: MasterCall): { readonly details?: { readonly fate: string } } {
+  return call.sent && call.session !== undefined ? { details: { fate: 'unknown' } } : {};
+}
