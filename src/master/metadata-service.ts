@@ -27,7 +27,7 @@ export interface MetadataParts {
   /** Block size of files that are created without one. */
   readonly blockSizeBytes: number;
   /** The workers as the leader publishes them. */
-  workers(): WorkerList;
+  workers(): Promise<WorkerList>;
 }
 
 const NOTHING = Object.freeze({});

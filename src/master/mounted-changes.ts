@@ -5,7 +5,7 @@ import type { Command, CommandOf, Outcome, UfsFact } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Inode } from '../model/inode.ts';
 import type { Mount } from '../model/mount.ts';
-import { inodeAt, target, ufsPathOf, type Walk, walk } from '../model/namespace.ts';
+import { inodeAt, notFormatted, target, ufsPathOf, type Walk, walk } from '../model/namespace.ts';
 import type { RequestId } from '../model/operations.ts';
 import { nameOf, parentOf, parsePath } from '../model/path.ts';
 import type { Caller } from '../model/principal.ts';
@@ -208,6 +208,7 @@ export class MountedChanges {
   ): Promise<Outcome> {
     return this.#holding(requests, asker, async () => {
       await this.#state.barrier();
+      if (this.#state.state.get('cluster', '') === undefined) throw SluiceError.of(notFormatted());
       if (asker.requestId === undefined) return change();
       const admission = admit(this.#state.state, asker.requestId);
       if (admission.kind === 'remembered') return admission.outcome;

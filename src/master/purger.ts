@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Counter, Metrics } from '../host/metrics.ts';
@@ -89,11 +90,13 @@ export class Purger {
     const { state } = this.#parts.state;
     const range = { prefix: '', after: '', limit: DIRECTORIES_PER_SCAN };
     const trash = await state.scan('trash', range);
+    let found = false;
     let entries: { readonly parentId: InodeId; readonly name: string }[] = [];
     for (const { row } of trash) {
       const prefix = dentryPrefix(row.id);
       const limit = ENTRIES_PER_COMMAND - entries.length;
       const children = await state.scan('inode', { prefix, after: '', limit });
+      found ||= children.length > 0;
       for (const { key } of children) entries.push({ parentId: row.id, name: key.slice(prefix.length) });
       if (entries.length < ENTRIES_PER_COMMAND) continue;
       await this.#purge(entries);
@@ -101,6 +104,7 @@ export class Purger {
       if (!this.#leading) return false;
     }
     if (entries.length > 0) await this.#purge(entries);
+    assert(found || trash.length === 0, 'A detached directory vanishes with its last child');
     return trash.length > 0;
   }
 

@@ -172,6 +172,7 @@ export class UfsSync {
     try {
       found = await this.stat(mount, path, signal);
     } catch (err) {
+      if (!(err instanceof SluiceError)) throw err;
       memory.failed('looked', inode.id, mount);
       metrics.servedStale.add(1);
       log.warn({ err, path }, 'an under storage failed, known metadata is served');
@@ -230,11 +231,10 @@ export class UfsSync {
           return;
         }
       } catch (err) {
-        const error = SluiceError.from(err);
-        if (error.code === 'NOT_LEADER') throw error;
+        if (!(err instanceof SluiceError) || err.code === 'NOT_LEADER') throw err;
         metrics.failures.add(1);
-        if (error.code === 'NOT_FOUND') return await this.#lookUpShared(path);
-        if (!inode.childrenLoaded) throw error;
+        if (err.code === 'NOT_FOUND') return await this.#lookUpShared(path);
+        if (!inode.childrenLoaded) throw err;
         memory.failed('listed', id, mount);
         metrics.servedStale.add(1);
         log.warn({ err, path }, 'an under storage failed, the known listing is served');
