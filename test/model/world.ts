@@ -36,7 +36,7 @@ type Fields<K extends CommandKind> = Partial<Omit<CommandOf<K>, 'kind'>>;
 
 /** A command of `kind` with plain defaults for what `fields` leaves out. */
 export function command<K extends CommandKind>(kind: K, fields: Fields<K>): Command {
-  return { kind, ...DEFAULTS[kind], ...fields } as Command;
+  return { kind, ...DEFAULTS[kind], ...fields } as unknown as Command;
 }
 
 /** One master's state and the commands that made it. */
