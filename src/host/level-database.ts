@@ -137,6 +137,22 @@ export class LevelDatabase<K extends LevelKey> {
     for await (const chunk of this.chunks(range, snapshot)) yield* chunk;
   }
 
+  /** Keys of a range as of the call, in chunks; their values are not read into this process. */
+  async *keys(range: LevelRange<K>): AsyncGenerator<readonly K[]> {
+    const iterator = this.#level.keys({ ...range, highWaterMarkBytes: ITERATOR_BYTES });
+    try {
+      for (;;) {
+        const keys = await iterator.nextv(ITERATOR_ENTRIES);
+        if (keys.length === 0) return;
+        yield keys;
+      }
+    } catch (thrown) {
+      throw SluiceError.from(thrown, 'CORRUPT', `Reading database ${this.folder} failed`);
+    } finally {
+      await iterator.close();
+    }
+  }
+
   snapshot(): LevelSnapshot {
     return this.#level.snapshot();
   }

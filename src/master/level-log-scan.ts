@@ -1,0 +1,110 @@
+import { SluiceError } from '../model/errors.ts';
+import type { Entry } from '../raft/entry.ts';
+import type { TermRun } from '../raft/log-store.ts';
+import type { LogIndex, Position } from '../raft/position.ts';
+import { type Chain, decodeBlock, type LogBase, type LogMark } from '../wire/codec/log-record.ts';
+
+/** Key of a record of the journal. */
+export type BlockKey = Uint8Array;
+
+const BLOCK_PREFIX = 0x65;
+const INDEX_BYTES = 6;
+
+export const FIRST_BLOCK_KEY: BlockKey = blockKey(0);
+export const LAST_BLOCK_KEY: BlockKey = blockKey(2 ** 48 - 1);
+
+/** Key of the block that begins with entry `index`: big-endian, so that keys are in the order of the log. */
+export function blockKey(index: LogIndex): BlockKey {
+  const key = Buffer.allocUnsafe(1 + INDEX_BYTES);
+  key.writeUInt8(BLOCK_PREFIX, 0);
+  key.writeUIntBE(index, 1, INDEX_BYTES);
+  return key;
+}
+
+/** The index that a key of a block begins with. */
+export function indexOfKey(key: BlockKey): LogIndex {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1, INDEX_BYTES);
+}
+
+/** Damage of the journal at `index`, with what to do about it. */
+export function damaged(folder: string, index: LogIndex, what: string, cause?: unknown): SluiceError {
+  const way =
+    'stop this master, move its data folder away, and copy the folders journal and state of the leading master here ' +
+    'while that one is stopped for a moment';
+  const options = cause === undefined ? {} : { cause };
+  return new SluiceError('CORRUPT', `Journal ${folder} is damaged at entry ${index} (${what}): ${way}`, {
+    ...options,
+    details: { index },
+  });
+}
+
+/**
+ * Verifies the blocks of a log in their order: each must continue the one before it, by index and by chain, and the last
+ * must end where the mark says that the log ended. LevelDB recovers whole batches, and the mark is in the batch of the last
+ * block: a write that a crash tore is absent with its mark, so nothing that this scan misses was a crash.
+ */
+export class LogScan {
+  readonly runs: TermRun[] = [];
+  readonly configs: Entry[] = [];
+  readonly #folder: string;
+  #last: Position;
+  #chain: Chain;
+
+  constructor(folder: string, start: LogBase) {
+    this.#folder = folder;
+    this.#last = start.base;
+    this.#chain = start.chain;
+  }
+
+  get last(): Position {
+    return this.#last;
+  }
+
+  get chain(): Chain {
+    return this.#chain;
+  }
+
+  /** @throws SluiceError CORRUPT that names the first entry that is wrong or missing, UNSUPPORTED */
+  add(key: BlockKey, record: Uint8Array): void {
+    const next = this.#last.index + 1;
+    const first = indexOfKey(key);
+    if (first > next) throw damaged(this.#folder, next, `entries up to ${first - 1} are missing`);
+    const { header, entries } = this.#decode(first, record);
+    if (header.first !== first || first < next) throw damaged(this.#folder, first, 'its record is in a wrong place');
+    if (header.before !== this.#chain) throw damaged(this.#folder, first, 'it does not continue the entry before it');
+    for (const entry of entries) {
+      if (entry.term < this.#last.term) throw damaged(this.#folder, entry.index, 'its term is before the last one');
+      if (entry.term !== this.#last.term || this.runs.length === 0)
+        this.runs.push({ first: entry.index, term: entry.term });
+      if (entry.kind === 'config') this.configs.push({ ...entry, bytes: entry.bytes.slice() });
+      this.#last = { term: entry.term, index: entry.index };
+    }
+    this.#chain = header.after;
+  }
+
+  /** @throws SluiceError CORRUPT when the log does not end where it should. */
+  finish(mark: LogMark | undefined): void {
+    const { term, index } = this.#last;
+    if (mark === undefined) {
+      if (index > 0) throw damaged(this.#folder, index, 'the record of votes is missing');
+      return;
+    }
+    if (index < mark.last.index) {
+      const what = `entries up to ${mark.last.index} are missing, ${mark.commit} was the last known to be committed`;
+      throw damaged(this.#folder, index + 1, what);
+    }
+    if (index > mark.last.index || term !== mark.last.term || this.#chain !== mark.chain)
+      throw damaged(this.#folder, index, `the log should end at entry ${mark.last.index} of term ${mark.last.term}`);
+    if (mark.commit > index) throw damaged(this.#folder, index, `entry ${mark.commit} is committed but missing`);
+  }
+
+  #decode(first: LogIndex, record: Uint8Array): ReturnType<typeof decodeBlock> {
+    try {
+      return decodeBlock(record);
+    } catch (thrown) {
+      const error = SluiceError.from(thrown);
+      if (error.code !== 'CORRUPT') throw error;
+      throw damaged(this.#folder, first, error.message, thrown);
+    }
+  }
+}

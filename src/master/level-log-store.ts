@@ -1,0 +1,248 @@
+import { assert, must } from '../base/assert.ts';
+import { LevelDatabase, type LevelOptions } from '../host/level-database.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { Ballot } from '../raft/effect.ts';
+import { type Entry, entrySizeBytes } from '../raft/entry.ts';
+import type { LogStore, LogWrite, StoredLog } from '../raft/log-store.ts';
+import { type LogIndex, ORIGIN, type Position } from '../raft/position.ts';
+import {
+  type Chain,
+  decodeBlock,
+  decodeLogBase,
+  decodeLogMark,
+  encodeBlock,
+  encodeLogBase,
+  encodeLogMark,
+} from '../wire/codec/log-record.ts';
+import {
+  type BlockKey,
+  blockKey,
+  damaged,
+  FIRST_BLOCK_KEY,
+  indexOfKey,
+  LAST_BLOCK_KEY,
+  LogScan,
+} from './level-log-scan.ts';
+
+const LEVEL_OPTIONS: LevelOptions = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
+const MARK_KEY: BlockKey = new Uint8Array([0x62]);
+const BASE_KEY: BlockKey = new Uint8Array([0x63]);
+/** Blocks that one batch of a compaction removes: a slice holds up the log's writes for about a millisecond. */
+const COMPACT_SLICE = 1000;
+
+/** A block and what is behind it that a truncation removes, and where the log then ends. */
+interface Cut {
+  readonly removed: readonly BlockKey[];
+  readonly kept: { readonly key: BlockKey; readonly bytes: Uint8Array } | undefined;
+  readonly last: Position;
+  readonly chain: Chain;
+}
+
+/**
+ * The journal in a LevelDB of its own: one record for the entries of a write, keyed by its first index, and one record
+ * that is written with each of them and says whom this master voted for, and where the log ends. Both are one synced batch,
+ * so a write that was torn by a crash is not there at all; anything else that is missing or changed is damage.
+ */
+export class LevelLogStore implements LogStore {
+  readonly #folder: string;
+  #level: LevelDatabase<Uint8Array> | undefined;
+  #ballot: Ballot = { term: 0, votedFor: undefined };
+  #commit: LogIndex = 0;
+  #base: Position = ORIGIN;
+  #last: Position = ORIGIN;
+  #chain: Chain = 0;
+  #writing = false;
+  #compacting = false;
+  #poison: unknown;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async open(): Promise<StoredLog> {
+    assert(this.#level === undefined, 'A log store is opened once');
+    const level = await LevelDatabase.openBinary(this.#folder, LEVEL_OPTIONS);
+    try {
+      const stored = await this.#verify(level);
+      this.#level = level;
+      return stored;
+    } catch (thrown) {
+      await level.close();
+      throw thrown;
+    }
+  }
+
+  async write(write: LogWrite): Promise<void> {
+    const level = this.#opened();
+    assert(!this.#writing, 'Two writes of the log at a time');
+    if (this.#poison !== undefined)
+      throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before: restart this master`, {
+        cause: this.#poison,
+      });
+    this.#writing = true;
+    try {
+      await this.#write(level, write);
+    } catch (thrown) {
+      this.#poison = thrown;
+      throw thrown;
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]> {
+    const level = this.#opened();
+    const start = from <= this.#base.index ? undefined : await this.#blockOf(level, from);
+    if (start === undefined || to > this.#last.index)
+      throw new SluiceError('NOT_FOUND', `Journal ${this.#folder} does not have entries ${from} to ${to}`);
+    const found: Entry[] = [];
+    let bytes = 0;
+    for await (const [key, record] of level.range({ gte: start, lte: blockKey(to) })) {
+      for (const entry of this.#decode(key, record).entries) {
+        if (entry.index < from) continue;
+        if (entry.index > to || bytes >= maxBytes) return found;
+        found.push(entry);
+        bytes += entrySizeBytes(entry);
+      }
+      if (bytes >= maxBytes) break;
+    }
+    return found;
+  }
+
+  async compact(upTo: Position): Promise<void> {
+    const level = this.#opened();
+    assert(!this.#compacting, 'Two compactions of the log at a time');
+    assert(upTo.index <= this.#last.index, `Compaction up to ${upTo.index} is beyond the log`);
+    this.#compacting = true;
+    try {
+      let ended: BlockKey[] = [];
+      let open: BlockKey | undefined;
+      for await (const keys of level.keys({ gte: FIRST_BLOCK_KEY, lte: blockKey(upTo.index + 1) })) {
+        for (const key of keys) {
+          if (open !== undefined) ended.push(open);
+          open = key;
+          if (ended.length < COMPACT_SLICE) continue;
+          await this.#drop(level, ended);
+          ended = [];
+        }
+      }
+      // The log's last block ends at `upTo` when nothing is behind it.
+      if (open !== undefined && indexOfKey(open) <= upTo.index && upTo.index === this.#last.index) ended.push(open);
+      if (ended.length > 0) await this.#drop(level, ended);
+    } finally {
+      this.#compacting = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#level?.close();
+  }
+
+  /** How many entries are kept. */
+  get entries(): number {
+    return this.#last.index - this.#base.index;
+  }
+
+  async #verify(level: LevelDatabase<Uint8Array>): Promise<StoredLog> {
+    const baseRecord = level.getSync(BASE_KEY);
+    const markRecord = level.getSync(MARK_KEY);
+    const base = baseRecord === undefined ? { base: ORIGIN, chain: 0 } : decodeLogBase(baseRecord);
+    const scan = new LogScan(this.#folder, base);
+    for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) scan.add(key, record);
+    const mark = markRecord === undefined ? undefined : decodeLogMark(markRecord);
+    scan.finish(mark);
+    this.#base = base.base;
+    this.#last = scan.last;
+    this.#chain = scan.chain;
+    if (mark !== undefined) this.#ballot = mark.ballot;
+    this.#commit = mark?.commit ?? 0;
+    const { runs, configs } = scan;
+    return { ballot: this.#ballot, base: this.#base, last: this.#last, runs, commit: this.#commit, configs };
+  }
+
+  async #write(level: LevelDatabase<Uint8Array>, write: LogWrite): Promise<void> {
+    const cut = write.truncateFrom === undefined ? undefined : await this.#cut(level, write.truncateFrom);
+    let last = cut?.last ?? this.#last;
+    let chain = cut?.chain ?? this.#chain;
+    const batch = level.batch();
+    for (const key of cut?.removed ?? []) batch.delete(key);
+    if (cut?.kept !== undefined) batch.put(cut.kept.key, cut.kept.bytes);
+    const [first] = write.entries;
+    if (first !== undefined) {
+      assert(first.index === last.index + 1, `Entry ${first.index} does not follow ${last.index}`);
+      const block = encodeBlock(write.entries, chain);
+      batch.put(blockKey(first.index), block.bytes);
+      const end = must(write.entries.at(-1), 'A block has a last entry');
+      last = { term: end.term, index: end.index };
+      chain = block.after;
+    }
+    const ballot = write.ballot ?? this.#ballot;
+    const commit = Math.max(this.#commit, write.commit);
+    assert(commit <= last.index, `Commit index ${commit} is beyond the log (${last.index})`);
+    batch.put(MARK_KEY, encodeLogMark({ ballot, commit, last, chain }));
+    await batch.write({ sync: true });
+    this.#ballot = ballot;
+    this.#commit = commit;
+    this.#last = last;
+    this.#chain = chain;
+  }
+
+  /** What to change so that the log ends before `from`. */
+  async #cut(level: LevelDatabase<Uint8Array>, from: LogIndex): Promise<Cut> {
+    assert(from > this.#commit && from <= this.#last.index, `The log cannot be cut at ${from}`);
+    const key = must(await this.#blockOf(level, from), `A block holds entry ${from}`);
+    const removed: BlockKey[] = [];
+    for await (const keys of level.keys({ gte: key, lte: LAST_BLOCK_KEY })) removed.push(...keys);
+    const { header, entries } = this.#decode(key, must(level.getSync(key), 'A key that was found has a record'));
+    const stay = entries.slice(0, from - header.first);
+    const end = stay.at(-1);
+    if (end !== undefined) {
+      const { bytes, after } = encodeBlock(stay, header.before);
+      return { removed, kept: { key, bytes }, last: { term: end.term, index: end.index }, chain: after };
+    }
+    return { removed, kept: undefined, last: await this.#endBefore(level, header.first), chain: header.before };
+  }
+
+  /** The position before `first`, which begins a block. */
+  async #endBefore(level: LevelDatabase<Uint8Array>, first: LogIndex): Promise<Position> {
+    if (first - 1 === this.#base.index) return this.#base;
+    const key = must(await this.#blockOf(level, first - 1), `A block holds entry ${first - 1}`);
+    return this.#endOf(level, key);
+  }
+
+  #endOf(level: LevelDatabase<Uint8Array>, key: BlockKey): Position {
+    const { entries } = this.#decode(key, must(level.getSync(key), 'A key that was found has a record'));
+    const { term, index } = must(entries.at(-1), 'A block has a last entry');
+    return { term, index };
+  }
+
+  /** Removes the first blocks, together with the note where the log begins. */
+  async #drop(level: LevelDatabase<Uint8Array>, keys: readonly BlockKey[]): Promise<void> {
+    const end = must(keys.at(-1), 'There is a block to drop');
+    const { header } = this.#decode(end, must(level.getSync(end), 'A key that was found has a record'));
+    const base = this.#endOf(level, end);
+    const batch = level.batch();
+    for (const key of keys) batch.delete(key);
+    batch.put(BASE_KEY, encodeLogBase({ base, chain: header.after }));
+    await batch.write({ sync: true });
+    this.#base = base;
+  }
+
+  async #blockOf(level: LevelDatabase<Uint8Array>, index: LogIndex): Promise<BlockKey | undefined> {
+    const range = { gte: FIRST_BLOCK_KEY, lte: blockKey(index), reverse: true, limit: 1 };
+    for await (const keys of level.keys(range)) return keys[0];
+    return undefined;
+  }
+
+  #decode(key: BlockKey, record: Uint8Array): ReturnType<typeof decodeBlock> {
+    try {
+      return decodeBlock(record);
+    } catch (thrown) {
+      throw damaged(this.#folder, indexOfKey(key), SluiceError.from(thrown).message, thrown);
+    }
+  }
+
+  #opened(): LevelDatabase<Uint8Array> {
+    return must(this.#level, 'The log store is not open');
+  }
+}

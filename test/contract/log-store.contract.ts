@@ -1,0 +1,196 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Entry } from '../../src/raft/entry.ts';
+import type { LogStore } from '../../src/raft/log-store.ts';
+
+export function entry(index: number, term: number, size = 8): Entry {
+  return { index, term, kind: 'command', bytes: new Uint8Array(size).fill((index * 7 + term) & 0xff) };
+}
+
+export function entries(from: number, to: number, term: number): Entry[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => entry(from + i, term));
+}
+
+/** A store whose content survives `reopen`. */
+export interface LogStoreFixture {
+  open(): LogStore;
+  dispose(): Promise<void>;
+}
+
+const plain = (list: readonly Entry[]) => list.map((e) => [e.index, e.term, e.kind, [...e.bytes]]);
+
+/** What every LogStore promises. */
+export function logStoreContract(name: string, make: () => Promise<LogStoreFixture>): void {
+  const withStore = (act: (fixture: LogStoreFixture) => Promise<void>) => async () => {
+    const fixture = await make();
+    try {
+      await act(fixture);
+    } finally {
+      await fixture.dispose();
+    }
+  };
+
+  describe(`log store contract: ${name}`, () => {
+    test(
+      'a new store is empty',
+      withStore(async (fixture) => {
+        const store = fixture.open();
+        expect(await store.open()).toEqual({
+          ballot: { term: 0, votedFor: undefined },
+          base: { term: 0, index: 0 },
+          last: { term: 0, index: 0 },
+          runs: [],
+          commit: 0,
+          configs: [],
+        });
+        await store.close();
+      }),
+    );
+
+    test(
+      'keeps ballot, runs, configs and commit over a restart',
+      withStore(async (fixture) => {
+        let store = fixture.open();
+        await store.open();
+        await store.write({ ballot: { term: 1, votedFor: 'a' }, entries: [], commit: 0 });
+        await store.write({ entries: entries(1, 3, 1), commit: 0 });
+        const config: Entry = { index: 4, term: 2, kind: 'config', bytes: new Uint8Array([9]) };
+        await store.write({ ballot: { term: 2, votedFor: undefined }, entries: [config, entry(5, 2)], commit: 2 });
+        await store.close();
+        store = fixture.open();
+        const stored = await store.open();
+        expect(stored).toMatchObject({
+          ballot: { term: 2, votedFor: undefined },
+          last: { term: 2, index: 5 },
+          runs: [
+            { first: 1, term: 1 },
+            { first: 4, term: 2 },
+          ],
+          commit: 2,
+        });
+        expect(plain(stored.configs)).toEqual(plain([config]));
+        expect(plain(await store.read(1, 5, 1 << 20))).toEqual(plain([...entries(1, 3, 1), config, entry(5, 2)]));
+        await store.close();
+      }),
+    );
+
+    test(
+      'reads ranges, cut behind the entry that reaches the limit, at least one',
+      withStore(async (fixture) => {
+        const store = fixture.open();
+        await store.open();
+        await store.write({ entries: entries(1, 4, 1), commit: 0 });
+        await store.write({ entries: entries(5, 9, 1), commit: 0 });
+        expect((await store.read(3, 6, 1 << 20)).map((e) => e.index)).toEqual([3, 4, 5, 6]);
+        expect((await store.read(3, 9, 1)).map((e) => e.index)).toEqual([3]);
+        expect((await store.read(3, 9, 41)).map((e) => e.index)).toEqual([3, 4]);
+        await store.close();
+      }),
+    );
+
+    test.each([
+      ['at the beginning of a block', 4],
+      ['inside a block', 5],
+      ['at the beginning of the log', 1],
+      ['inside the first block', 2],
+      ['at the last entry', 9],
+    ])('truncates %s', async (_, from) => {
+      await withStore(async (fixture) => {
+        let store = fixture.open();
+        await store.open();
+        await store.write({ entries: entries(1, 3, 1), commit: 0 });
+        await store.write({ entries: entries(4, 6, 1), commit: 0 });
+        await store.write({ entries: entries(7, 9, 2), commit: 0 });
+        await store.write({ truncateFrom: from, entries: entries(from, from + 1, 3), commit: 0 });
+        await store.close();
+        store = fixture.open();
+        expect((await store.open()).last).toEqual({ index: from + 1, term: 3 });
+        const all = await store.read(1, from + 1, 1 << 20);
+        const kept = [...entries(1, 6, 1), ...entries(7, 9, 2)].slice(0, from - 1);
+        expect(plain(all)).toEqual(plain([...kept, ...entries(from, from + 1, 3)]));
+        await store.close();
+      })();
+    });
+
+    test(
+      'compacts up to a position at most, and keeps the base over a restart',
+      withStore(async (fixture) => {
+        let store = fixture.open();
+        await store.open();
+        for (let i = 1; i <= 9; i += 3) await store.write({ entries: entries(i, i + 2, i), commit: 0 });
+        await store.compact({ index: 7, term: 7 });
+        await store.close();
+        store = fixture.open();
+        const stored = await store.open();
+        expect(stored.base.index).toBeLessThanOrEqual(7);
+        expect(stored.base).toEqual({ index: 6, term: 4 });
+        expect(stored.runs).toEqual([{ first: 7, term: 7 }]);
+        expect((await store.read(8, 9, 1 << 20)).map((e) => e.index)).toEqual([8, 9]);
+        await expect(store.read(6, 9, 1 << 20)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        await store.write({ truncateFrom: 7, entries: [entry(7, 8)], commit: 0 });
+        await store.compact({ index: 7, term: 8 });
+        await store.write({ entries: [entry(8, 8)], commit: 8 });
+        await store.close();
+        store = fixture.open();
+        expect(await store.open()).toMatchObject({ base: { index: 7, term: 8 }, last: { index: 8, term: 8 } });
+        await store.close();
+      }),
+    );
+
+    test('random writes, truncations, compactions and restarts agree with an array', async () => {
+      const step = fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.record({ kind: fc.constant('append' as const), count: fc.integer({ min: 1, max: 6 }) }),
+        },
+        { weight: 2, arbitrary: fc.record({ kind: fc.constant('cut' as const), back: fc.nat(8) }) },
+        { weight: 1, arbitrary: fc.record({ kind: fc.constant('compact' as const), back: fc.nat(12) }) },
+        { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+      );
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+          await withStore(async (fixture) => {
+            let store = fixture.open();
+            await store.open();
+            const log: Entry[] = [];
+            let term = 1;
+            let commit = 0;
+            for (const action of steps) {
+              if (action.kind === 'append') {
+                const added = entries(log.length + 1, log.length + action.count, term);
+                log.push(...added);
+                await store.write({ entries: added, commit });
+              } else if (action.kind === 'cut') {
+                const from = log.length - action.back;
+                if (from <= commit) continue;
+                term += 1;
+                log.length = from - 1;
+                log.push(entry(from, term));
+                await store.write({ truncateFrom: from, entries: [entry(from, term)], commit });
+              } else if (action.kind === 'compact') {
+                const upTo = log[log.length - 1 - action.back];
+                if (upTo === undefined) continue;
+                commit = Math.max(commit, upTo.index);
+                await store.write({ entries: [], commit });
+                await store.compact({ index: upTo.index, term: upTo.term });
+              } else {
+                await store.close();
+                store = fixture.open();
+                const stored = await store.open();
+                const last = log.at(-1);
+                expect(stored.last).toEqual({ index: log.length, term: last?.term ?? 0 });
+                expect(stored.commit).toBe(commit);
+                if (stored.base.index < log.length) {
+                  const found = await store.read(stored.base.index + 1, log.length, 1 << 20);
+                  expect(plain(found)).toEqual(plain(log.slice(stored.base.index)));
+                }
+              }
+            }
+            await store.close();
+          })();
+        }),
+        { numRuns: 25 },
+      );
+    });
+  });
+}
