@@ -1,0 +1,95 @@
+import { SluiceError } from '../model/errors.ts';
+import type { FileStatus } from '../model/status.ts';
+import type { ReadBlock } from '../wire/block-protocol.ts';
+import type { ByteRange } from '../wire/block-range.ts';
+import type { BlockClient } from './block-client.ts';
+import type { BlockRouter, Candidate } from './block-router.ts';
+
+/** Any worker can fetch what the UFS has: after this many failed, a further one is not the cure. */
+const MAX_ATTEMPTS = 4;
+
+/** Reads ranges of blocks from whichever worker can give them. */
+export class BlockReader {
+  readonly #router: BlockRouter;
+  readonly #client: BlockClient;
+
+  constructor(router: BlockRouter, client: BlockClient) {
+    this.#router = router;
+    this.#client = client;
+  }
+
+  /**
+   * Reads `range` of the file, which must be inside one block. Persisted content: the block's worker, and the next on the
+   * ring when that fails. Content that is only cached: every worker until one has it.
+   * @throws SluiceError STALE when the UFS has other content by now, UNAVAILABLE, or CORRUPT when cached content is gone.
+   */
+  async read(status: FileStatus, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    const block = Math.floor(range.start / status.blockSizeBytes);
+    const request = requestFor(status, block);
+    const within = { start: range.start - request.offsetInFile, end: range.end - request.offsetInFile };
+    const everywhere = status.persistence === 'cached';
+    const all = await this.#router.candidates(status.id, block);
+    const candidates = everywhere ? all : all.filter((worker) => worker.state === 'live').slice(0, MAX_ATTEMPTS);
+    const failures: SluiceError[] = [];
+    for (const { address } of candidates) {
+      try {
+        const bytes = await this.#client.read(address, request, within, signal);
+        this.#router.reached(address);
+        return bytes;
+      } catch (thrown) {
+        const error = SluiceError.from(thrown);
+        if (error.details['unreachable'] === true) this.#router.failed(address);
+        if (!mayHelpElsewhere(error, everywhere)) throw error;
+        failures.push(error);
+      }
+    }
+    throw everywhere ? lostContent(status, block, candidates, failures) : nobody(status, block, failures);
+  }
+}
+
+function requestFor(status: FileStatus, block: number): ReadBlock {
+  const offsetInFile = block * status.blockSizeBytes;
+  return {
+    kind: 'readBlock',
+    fileId: status.id,
+    block,
+    version: status.version,
+    blockLength: Math.min(status.blockSizeBytes, status.lengthBytes - offsetInFile),
+    offsetInFile,
+    ...(status.persistence === 'persisted' ? { mount: status.mountId, path: status.ufsPath } : {}),
+  };
+}
+
+function mayHelpElsewhere(error: SluiceError, everywhere: boolean): boolean {
+  if (error.code === 'NOT_FOUND') return everywhere;
+  return ['UNAVAILABLE', 'TIMED_OUT', 'CORRUPT', 'EXHAUSTED', 'INTERNAL'].includes(error.code);
+}
+
+function nobody(status: FileStatus, block: number, failures: readonly SluiceError[]): SluiceError {
+  const last = failures.at(-1);
+  if (last === undefined)
+    return new SluiceError('UNAVAILABLE', `Cannot read ${status.path}: no worker is live, start one`);
+  const tried = failures.map((failure) => failure.message).join('; ');
+  const message = `Cannot read block ${block} of ${status.path} from any of ${failures.length} workers: ${tried}`;
+  return new SluiceError(last.code, message, { cause: last });
+}
+
+/** Tells content that waits for a worker to return from content that is gone. */
+function lostContent(
+  status: FileStatus,
+  block: number,
+  candidates: readonly Candidate[],
+  failures: readonly SluiceError[],
+): SluiceError {
+  const where = `Block ${block} of ${status.path}, which is only cached (MUST_CACHE),`;
+  const silent = candidates.filter((_, index) => failures[index]?.code !== 'NOT_FOUND');
+  const cause = failures.find((failure) => failure.code !== 'NOT_FOUND') ?? failures[0];
+  const options = cause === undefined ? {} : { cause };
+  if (candidates.length > 0 && silent.length === 0) {
+    const message = `${where} is on none of the ${candidates.length} workers: it is lost, write the file again`;
+    return new SluiceError('CORRUPT', message, options);
+  }
+  const which = silent.map(({ address, state }) => (state === 'lost' ? `${address} (lost)` : address)).join(', ');
+  const only = which === '' ? 'that has not come back' : `that cannot be reached, one of ${which}`;
+  return new SluiceError('UNAVAILABLE', `${where} has its only copy on a worker ${only}: start that worker`, options);
+}
