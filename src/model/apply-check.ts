@@ -15,7 +15,7 @@ export function checkWritable(mount: Mount | undefined): Refusal | undefined {
   return refuse('READ_ONLY', `Mount point ${mount.path} is read-only: unmount it and mount it without --readonly`);
 }
 
-/** Refuses to remove or move a mount point, or a directory with one below. `verb` is `delete`, `rename` or `replace`. */
+/** Refuses to remove or move a mount point, or a directory above one. `verb` is `delete`, `rename` or `replace`. */
 export function checkNoMounts(verb: string, path: string, inode: Inode): Refusal | undefined {
   if (inode.kind !== 'directory') return undefined;
   if (inode.mountPoint) {

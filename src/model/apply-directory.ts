@@ -111,7 +111,7 @@ export function persistParents(context: ApplyContext, walked: Walk): void {
   }
 }
 
-/** A new empty directory that belongs to the caller; as on Linux, a set-group-id parent hands down its group and bit. */
+/** A new empty directory of the caller's; as on Linux, a set-group-id parent hands down its group and that bit. */
 export function newDirectory(context: ApplyContext, parent: DirectoryInode, made: NewDirectories): DirectoryInode {
   const inherits = (parent.mode & SET_GROUP_ID) !== 0;
   return {

@@ -48,11 +48,14 @@ export function applyCompleteFile(context: ApplyContext, command: CommandOf<'com
   const file = target(walked);
   if (file === undefined) return notFound(walked);
   if (file.kind !== 'file' || file.id !== command.id) {
-    const message = `${path} is no longer the file ${command.id}: it was deleted, renamed or replaced while it was written`;
+    const message =
+      `${path} is no longer the file ${command.id}: it was deleted, renamed or replaced while it was ` + 'written';
     return refuse('NOT_FOUND', message, { path, id: file.id });
   }
   if (file.owner !== context.caller.user && !mayAccess(context.caller, file, WRITE)) {
-    const message = `User ${context.caller.user} may not complete ${path}: only its owner ${file.owner} and who may write it can`;
+    const message =
+      `User ${context.caller.user} may not complete ${path}: only its owner ${file.owner} and who may ` +
+      'write it can';
     return refuse('PERMISSION_DENIED', message);
   }
   if (file.complete) return completedBefore(walked, file, command);
@@ -103,7 +106,9 @@ function checkWriteType(walked: Walk, command: CommandOf<'createFile'>): Refusal
     return refuse('INVALID_ARGUMENT', `${path} is only cached (MUST_CACHE): it cannot have a UFS version`);
   }
   if (mount === undefined) {
-    const message = `No UFS is mounted at or above ${path}, so ${writeType} has nowhere to write: use MUST_CACHE, or mount a UFS`;
+    const message =
+      `No UFS is mounted at or above ${path}, so ${writeType} has nowhere to write: use MUST_CACHE, or ` +
+      'mount a UFS';
     return refuse('INVALID_ARGUMENT', message, { path });
   }
   if (empty === (ufsVersion !== '')) return undefined;

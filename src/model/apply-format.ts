@@ -12,7 +12,9 @@ export function applyFormat(store: StateStore, atMs: number, command: CommandOf<
   const cluster = store.get('cluster', '');
   if (cluster?.clusterId === command.clusterId) return DONE;
   if (cluster !== undefined) {
-    const message = `This namespace belongs to cluster ${cluster.clusterId}, not to ${command.clusterId}: use an empty data folder`;
+    const message =
+      `This namespace belongs to cluster ${cluster.clusterId}, not to ${command.clusterId}: use an empty ` +
+      'data folder';
     return refuse('ALREADY_EXISTS', message);
   }
   store.put('cluster', '', { clusterId: command.clusterId, formattedMs: atMs });

@@ -12,7 +12,7 @@ import { isRefusal, refuse } from './refusal.ts';
 import { idKey, type MountIndexEntry, ROOT_KEY, ROOT_PLACE } from './state-store.ts';
 
 /** Mounts in one namespace at most. */
-export const MAX_MOUNTS = 4096;
+const MAX_MOUNTS = 4096;
 
 const MAX_OPTION_CHARACTERS = 65_536;
 const URI = /^[a-z][a-z0-9+.-]*:\/\//;
@@ -80,12 +80,15 @@ export function applyUnmount(context: ApplyContext, command: CommandOf<'unmount'
 
 function checkOptions(command: CommandOf<'mount'>): Refusal | undefined {
   if (!URI.test(command.uri)) {
-    const message = `UFS address ${JSON.stringify(command.uri)} has no scheme: write it as file:///data or s3://bucket/prefix`;
+    const message =
+      `UFS address ${JSON.stringify(command.uri)} has no scheme: write it as file:///data or ` + 's3://bucket/prefix';
     return refuse('INVALID_ARGUMENT', message);
   }
   const characters = Object.entries(command.options).reduce((sum, [key, value]) => sum + key.length + value.length, 0);
   if (characters > MAX_OPTION_CHARACTERS) {
-    const message = `The options of ${command.uri} have ${characters} characters, more than ${MAX_OPTION_CHARACTERS}: shorten them`;
+    const message =
+      `The options of ${command.uri} have ${characters} characters, more than ${MAX_OPTION_CHARACTERS}: ` +
+      'shorten them';
     return refuse('INVALID_ARGUMENT', message);
   }
   return checkCount(`Sync interval of ${command.path}`, command.syncIntervalMs, -1);
@@ -126,7 +129,8 @@ function checkOverlap(mounts: readonly MountIndexEntry[], asked: Omit<MountIndex
     (other.uri === asked.uri || within(asked.uri, other.uri) || within(other.uri, asked.uri));
   const found = mounts.find(overlaps);
   if (found === undefined) return undefined;
-  const message = `${asked.uri} overlaps ${found.uri}, which is mounted at ${found.path}: use that path, or unmount it first`;
+  const message =
+    `${asked.uri} overlaps ${found.uri}, which is mounted at ${found.path}: use that path, or unmount it ` + 'first';
   return refuse('ALREADY_EXISTS', message, { path: found.path });
 }
 

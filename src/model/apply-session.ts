@@ -39,7 +39,9 @@ export function admit(store: StateReader, id: RequestId): Admission {
   const reply = store.get('reply', replyKey(client, sequence));
   if (reply !== undefined) return { kind: 'remembered', outcome: reply.outcome };
   if (sequence < session.acknowledgedBelow) {
-    const message = `Request ${sequence} of session ${client} was acknowledged, and its answer is forgotten: look at what is there`;
+    const message =
+      `Request ${sequence} of session ${client} was acknowledged, and its answer is forgotten: look at ` +
+      'what is there';
     return { kind: 'refused', refusal: refuse('STALE', message) };
   }
   if (sequence - Math.max(session.acknowledgedBelow, acknowledgedBelow) >= SESSION_WINDOW) {
@@ -95,6 +97,8 @@ function checkRequestId({ client, sequence, acknowledgedBelow }: RequestId): Ref
   }
   const counts = Number.isSafeInteger(sequence) && sequence >= 1 && Number.isSafeInteger(acknowledgedBelow);
   if (counts && acknowledgedBelow <= sequence) return undefined;
-  const message = `Request ${sequence} of session ${client} acknowledges below ${acknowledgedBelow}: count from 1, acknowledge what was sent`;
+  const message =
+    `Request ${sequence} of session ${client} acknowledges below ${acknowledgedBelow}: count from 1, ` +
+    'acknowledge what was sent';
   return refuse('INVALID_ARGUMENT', message);
 }

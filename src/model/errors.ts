@@ -85,7 +85,7 @@ export class SluiceError extends Error implements Refusal {
     this.details = options.details ?? {};
   }
 
-  /** Turns any thrown thing into ours: ours stay as they are, strangers become `fallback` with the stranger as cause. */
+  /** Turns any thrown thing into ours: ours stay as they are, others become `fallback` with the other as cause. */
   static from(thrown: unknown, fallback: ErrorCode = 'INTERNAL', context?: string): SluiceError {
     if (thrown instanceof SluiceError && context === undefined) return thrown;
     const said = thrown instanceof Error ? thrown.message : String(thrown);

@@ -13,10 +13,10 @@ import { dentryKey, dentryPrefix, type StateReader, type StateScanner } from './
 import { type FileStatus, fileStatus, type Located } from './status.ts';
 
 /** Entries of one page when the request does not say. */
-export const DEFAULT_LIST_LIMIT = 1000;
+const DEFAULT_LIST_LIMIT = 1000;
 
 /** Entries of one page at most. */
-export const MAX_LIST_LIMIT = 10_000;
+const MAX_LIST_LIMIT = 10_000;
 
 /** Rows of one scan, and rows that may wait in the directories above the one that is being listed. */
 const SCAN_ROWS = 256;

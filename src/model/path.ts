@@ -2,10 +2,10 @@ import type { Refusal } from './errors.ts';
 import { refuse } from './refusal.ts';
 
 /** Linux's PATH_MAX, counted in bytes of UTF-8. */
-export const MAX_PATH_BYTES = 4096;
+const MAX_PATH_BYTES = 4096;
 
 /** Linux's NAME_MAX, counted in bytes of UTF-8. */
-export const MAX_NAME_BYTES = 255;
+const MAX_NAME_BYTES = 255;
 
 const SLASH = 0x2f;
 const SHOWN_CHARACTERS = 120;

@@ -39,7 +39,7 @@ export interface TrashRow {
 }
 
 /** All mounts, to find overlaps; one row with key ''. Bounded by the number of mounts that is allowed. */
-export interface MountIndexRow {
+interface MountIndexRow {
   readonly mounts: readonly MountIndexEntry[];
 }
 
@@ -52,7 +52,7 @@ export interface MountIndexEntry {
 }
 
 /** Which cluster this state belongs to; one row with key ''. */
-export interface ClusterRow {
+interface ClusterRow {
   readonly clusterId: string;
   readonly formattedMs: number;
 }

@@ -137,6 +137,25 @@ describe('a listing', () => {
   });
 });
 
+test('a deep tree with wide directories on the way down is listed once, though outer rows are forgotten', async () => {
+  const world = new World();
+  let at = '';
+  const expected: string[] = [];
+  const after: string[] = [];
+  for (let depth = 0; depth < 45; depth++) {
+    for (let i = 0; i < 200; i++) {
+      world.must('createFile', { path: `${at}/f${String(i).padStart(3, '0')}`, empty: true });
+      after.push(`${at}/f${String(i).padStart(3, '0')}`);
+    }
+    at += '/d';
+    world.must('makeDirectory', { path: at });
+    expected.push(at);
+  }
+  const paths = await pages(world, { recursive: true, limit: 10_000 });
+  expect(paths.slice(0, 45)).toEqual(expected);
+  expect(paths.slice(45).sort()).toEqual(after.sort());
+});
+
 const name = fc.constantFrom('a', 'b', 'c', 'd\ue000', 'e😀');
 const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join('/')}`);
 
