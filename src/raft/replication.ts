@@ -30,7 +30,8 @@ export function handleAppendReject(
   // Late answers: to a frame behind what is known to match, or to another probe than the one that is out.
   if (rejected <= progress.match) return;
   if (progress.state === 'probe' ? rejected !== progress.next - 1 : rejected >= progress.next) return;
-  progress.probe(Math.min(state.log.lastAtMost(hint.index, hint.term).index, rejected - 1) + 1);
+  const canMatch = state.log.lastAtMost(hint.index, hint.term).index;
+  progress.probe(Math.min(canMatch, hint.index, rejected - 1) + 1);
 }
 
 /** Leader: the peer is alive; something that was sent to it may have been lost. */
