@@ -67,8 +67,7 @@ function checkRights(caller: Caller, walked: Walk, inode: Inode, command: Reques
     if (refusal !== undefined) return refusal;
   }
   if (group !== undefined && group !== inode.group && !caller.superuser && !caller.groups.includes(group)) {
-    const message =
-      `User ${caller.user} is not in group ${group}, so cannot give ${path} to it: ask a superuser to do ` + 'it';
+    const message = `User ${caller.user} is not in group ${group}, so cannot give ${path} to it: ask a superuser`;
     return refuse('PERMISSION_DENIED', message);
   }
   if (pinned === undefined && ttlMs === undefined && ttlAction === undefined) return undefined;

@@ -48,8 +48,7 @@ export function applyCompleteFile(context: ApplyContext, command: CommandOf<'com
   const file = target(walked);
   if (file === undefined) return notFound(walked);
   if (file.kind !== 'file' || file.id !== command.id) {
-    const message =
-      `${path} is no longer the file ${command.id}: it was deleted, renamed or replaced while it was ` + 'written';
+    const message = `${path} is no longer the file ${command.id}: it was deleted, renamed or replaced meanwhile`;
     return refuse('NOT_FOUND', message, { path, id: file.id });
   }
   if (file.owner !== context.caller.user && !mayAccess(context.caller, file, WRITE)) {

@@ -80,8 +80,7 @@ export function applyUnmount(context: ApplyContext, command: CommandOf<'unmount'
 
 function checkOptions(command: CommandOf<'mount'>): Refusal | undefined {
   if (!URI.test(command.uri)) {
-    const message =
-      `UFS address ${JSON.stringify(command.uri)} has no scheme: write it as file:///data or ` + 's3://bucket/prefix';
+    const message = `UFS address ${JSON.stringify(command.uri)} has no scheme: write it like file:///data or s3://bucket`;
     return refuse('INVALID_ARGUMENT', message);
   }
   const characters = Object.entries(command.options).reduce((sum, [key, value]) => sum + key.length + value.length, 0);
@@ -129,8 +128,7 @@ function checkOverlap(mounts: readonly MountIndexEntry[], asked: Omit<MountIndex
     (other.uri === asked.uri || within(asked.uri, other.uri) || within(other.uri, asked.uri));
   const found = mounts.find(overlaps);
   if (found === undefined) return undefined;
-  const message =
-    `${asked.uri} overlaps ${found.uri}, which is mounted at ${found.path}: use that path, or unmount it ` + 'first';
+  const message = `${asked.uri} overlaps ${found.uri}, which is mounted at ${found.path}: use that, or unmount it`;
   return refuse('ALREADY_EXISTS', message, { path: found.path });
 }
 

@@ -432,7 +432,7 @@ const MOUNT: Row[] = [
     'without a scheme',
     command('mount', { path: '/m', uri: '/data' }),
     'INVALID_ARGUMENT',
-    /"\/data" has no scheme: write it as file:/,
+    /"\/data" has no scheme: write it like file:/,
   ],
   [
     'with huge options',
