@@ -87,11 +87,14 @@ export class ProtoWriter {
     this.#length += value.length;
   }
 
-  /** Bytes that are protobuf fields already. */
-  raw(value: Uint8Array): void {
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#length);
-    this.#length += value.length;
+  /** A bytes field of known size. @returns where its bytes go: valid until the next write. */
+  room(tag: number, lengthBytes: number): Buffer {
+    this.#reserve(lengthBytes + 20);
+    this.#varint(tag);
+    this.#varint(lengthBytes);
+    const start = this.#length;
+    this.#length += lengthBytes;
+    return this.#buffer.subarray(start, this.#length);
   }
 
   /** Begins a message field. @returns what `end` wants. */

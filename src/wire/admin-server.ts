@@ -1,0 +1,22 @@
+import type { ClusterReport, QuorumInfo } from '../model/report.ts';
+import { QUORUM_REPLY, REPORT_REPLY } from './codec/report.ts';
+import { AdminServiceService } from './gen/sluice/v1/admin.ts';
+import type { GrpcService } from './grpc-server.ts';
+
+/** What operators may ask a master. */
+export interface AdminHandlers {
+  /** @throws SluiceError NOT_LEADER with details `leader`. */
+  report(): Promise<ClusterReport>;
+  /** Raft's state as this master sees it, leader or not. */
+  quorum(): QuorumInfo;
+}
+
+/** Serves `handlers` to operators. */
+export function adminService(handlers: AdminHandlers): GrpcService {
+  return {
+    unary: new Map([
+      [AdminServiceService.getReport.path, async () => REPORT_REPLY.encode(await handlers.report())],
+      [AdminServiceService.getQuorum.path, async () => QUORUM_REPLY.encode(handlers.quorum())],
+    ]),
+  };
+}

@@ -1,0 +1,49 @@
+import { SluiceError } from '../../model/errors.ts';
+import type { ClusterReport, QuorumInfo, QuorumMember } from '../../model/report.ts';
+import {
+  GetQuorumResponse,
+  GetReportResponse,
+  type QuorumInfo as QuorumInfoMessage,
+  QuorumRole as QuorumRoleNumber,
+} from '../gen/sluice/v1/admin.ts';
+import { messageCodec } from './codec.ts';
+import { WordTable } from './word-table.ts';
+import { fromWorkerStatusMessage, toWorkerStatusMessage } from './worker.ts';
+
+const ROLES = new WordTable<QuorumMember['role'], QuorumRoleNumber>('role', {
+  leader: QuorumRoleNumber.QUORUM_ROLE_LEADER,
+  follower: QuorumRoleNumber.QUORUM_ROLE_FOLLOWER,
+  candidate: QuorumRoleNumber.QUORUM_ROLE_CANDIDATE,
+  preCandidate: QuorumRoleNumber.QUORUM_ROLE_PRE_CANDIDATE,
+  learner: QuorumRoleNumber.QUORUM_ROLE_LEARNER,
+  unknown: QuorumRoleNumber.QUORUM_ROLE_UNKNOWN,
+});
+
+function toQuorum(info: QuorumInfo): QuorumInfoMessage {
+  return { ...info, members: info.members.map((member) => ({ ...member, role: ROLES.number(member.role) })) };
+}
+
+function fromQuorum(message: QuorumInfoMessage | undefined): QuorumInfo {
+  if (message === undefined) throw new SluiceError('INVALID_ARGUMENT', 'Missing: the quorum in the reply');
+  return { ...message, members: message.members.map((member) => ({ ...member, role: ROLES.word(member.role) })) };
+}
+
+export const QUORUM_REPLY = messageCodec(
+  GetQuorumResponse,
+  (info: QuorumInfo) => ({ quorum: toQuorum(info) }),
+  (message) => fromQuorum(message.quorum),
+);
+
+export const REPORT_REPLY = messageCodec(
+  GetReportResponse,
+  (report: ClusterReport) => ({
+    ...report,
+    quorum: toQuorum(report.quorum),
+    workers: report.workers.map(toWorkerStatusMessage),
+  }),
+  (message): ClusterReport => ({
+    ...message,
+    quorum: fromQuorum(message.quorum),
+    workers: message.workers.map(fromWorkerStatusMessage),
+  }),
+);

@@ -1,0 +1,195 @@
+import type { Metadata, ServerReadableStream, sendUnaryData } from '@grpc/grpc-js';
+import { Metadata as EmptyMetadata } from '@grpc/grpc-js';
+import type { Timers } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Logger } from '../host/logger.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { Message } from '../raft/message.ts';
+import type { NodeId } from '../raft/position.ts';
+import type { Transport, TransportListener } from '../raft/transport.ts';
+import { decodeRaftFrames } from './codec/raft-frame.ts';
+import { callMetadata } from './credentials.ts';
+import { RaftServiceService } from './gen/sluice/v1/raft.ts';
+import type { GrpcService } from './grpc-server.ts';
+import { refusalOf, toGrpcStatus } from './grpc-status.ts';
+import { RaftPeer } from './raft-peer.ts';
+
+export interface RaftTransportOptions {
+  readonly self: NodeId;
+  /** Members of other clusters are refused. */
+  readonly clusterId: string;
+  /** Made anew at each start of this process: a stream from an older one is replaced. */
+  readonly incarnation: string;
+  readonly token?: string;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+const CLUSTER = 'sluice-cluster';
+const FROM = 'sluice-from';
+const TO = 'sluice-to';
+const INCARNATION = 'sluice-incarnation';
+
+type Call = ServerReadableStream<Buffer, Buffer>;
+
+interface Incoming {
+  readonly incarnation: string;
+  end(error: SluiceError | undefined): void;
+}
+
+/**
+ * Carries Raft messages over gRPC, one stream for each direction between two members. What cannot be sent is dropped; what
+ * arrives was sent by the member that it says, to this member, in this cluster.
+ */
+export class RaftTransport implements Transport {
+  readonly #options: RaftTransportOptions;
+  readonly #peers = new Map<NodeId, RaftPeer>();
+  readonly #incoming = new Map<NodeId, Incoming>();
+  #listener: TransportListener | undefined;
+  #closed = false;
+
+  constructor(options: RaftTransportOptions) {
+    this.#options = options;
+  }
+
+  /** What the master's GrpcServer serves. */
+  get service(): GrpcService {
+    return { inputs: new Map([[RaftServiceService.exchange.path, (call, done) => this.#accept(call, done)]]) };
+  }
+
+  /** Begins to listen and to dial. Until then every stream is refused and every message dropped. */
+  start(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): void {
+    this.#listener = listener;
+    this.setPeers(addresses);
+  }
+
+  /** Says where the other members are, `host:port` each; this member itself is passed over. Closes streams to all else. */
+  setPeers(addresses: ReadonlyMap<NodeId, string>): void {
+    for (const [id, peer] of this.#peers) {
+      if (addresses.get(id) === peer.address) continue;
+      peer.close();
+      this.#peers.delete(id);
+    }
+    for (const [id, address] of addresses) {
+      if (id === this.#options.self || this.#peers.has(id) || this.#closed) continue;
+      this.#peers.set(id, this.#connect(id, address));
+    }
+  }
+
+  send(to: NodeId, message: Message): boolean {
+    return this.#peers.get(to)?.send(message) ?? false;
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    for (const incoming of [...this.#incoming.values()]) incoming.end(undefined);
+    return Promise.resolve();
+  }
+
+  #connect(id: NodeId, address: string): RaftPeer {
+    const { self, clusterId, incarnation, token, timers, random, logger } = this.#options;
+    const metadata = callMetadata(token);
+    metadata.set(CLUSTER, clusterId);
+    metadata.set(FROM, encodeURIComponent(self));
+    metadata.set(TO, encodeURIComponent(id));
+    metadata.set(INCARNATION, incarnation);
+    return new RaftPeer({
+      address,
+      metadata,
+      timers,
+      random,
+      logger: logger.child({ peer: id }),
+      reachable: () => this.#listener?.peerReachable(id),
+      unreachable: () => this.#listener?.peerUnreachable(id),
+    });
+  }
+
+  #accept(call: Call, done: sendUnaryData<Buffer>): void {
+    const listener = this.#listener;
+    const refused = listener === undefined || this.#closed ? notReady(this.#options.self) : this.#check(call.metadata);
+    if (refused !== undefined || listener === undefined) {
+      const said = refused ?? notReady(this.#options.self);
+      if (said.code !== 'UNAVAILABLE') this.#options.logger.error({ err: said }, 'refused a stream from a master');
+      done(toGrpcStatus(said));
+      return;
+    }
+    const from = nodeOf(call.metadata, FROM);
+    this.#receive(from, call, done, listener);
+    call.sendMetadata(new EmptyMetadata());
+    this.#peers.get(from)?.hurry();
+  }
+
+  #receive(from: NodeId, call: Call, done: sendUnaryData<Buffer>, listener: TransportListener): void {
+    const incarnation = only(call.metadata, INCARNATION);
+    let over = false;
+    const incoming: Incoming = {
+      incarnation,
+      end: (error) => {
+        if (over) return;
+        over = true;
+        if (this.#incoming.get(from) === incoming) this.#incoming.delete(from);
+        if (error === undefined) done(null, Buffer.alloc(0));
+        else done(toGrpcStatus(error));
+      },
+    };
+    const former = this.#incoming.get(from);
+    this.#incoming.set(from, incoming);
+    const how = former?.incarnation === incarnation ? 'again' : 'as a new process';
+    former?.end(new SluiceError('CANCELLED', `Master ${from} connected ${how}`));
+    call.on('data', (bytes: Buffer) => {
+      if (over) return;
+      const messages = this.#decode(from, bytes, incoming);
+      for (const message of messages) listener.receive(from, message);
+    });
+    for (const event of ['end', 'cancelled', 'error', 'close']) call.on(event, () => incoming.end(undefined));
+  }
+
+  #decode(from: NodeId, bytes: Buffer, incoming: Incoming): readonly Message[] {
+    try {
+      return decodeRaftFrames(bytes);
+    } catch (thrown) {
+      const error = refusalOf(thrown);
+      this.#options.logger.error({ peer: from, err: error }, 'malformed message from a master');
+      incoming.end(error);
+      return [];
+    }
+  }
+
+  /** Why a stream is not for us. */
+  #check(metadata: Metadata): SluiceError | undefined {
+    const { self, clusterId } = this.#options;
+    const cluster = only(metadata, CLUSTER);
+    const to = nodeOf(metadata, TO);
+    const from = nodeOf(metadata, FROM);
+    const at = `master ${self} of cluster ${clusterId}`;
+    if (cluster !== clusterId)
+      return new SluiceError(
+        'INVALID_ARGUMENT',
+        `Master ${from} belongs to cluster ${cluster}, but reached ${at}: check the addresses of its masters`,
+      );
+    if (to !== self || from === '' || from === to)
+      return new SluiceError(
+        'INVALID_ARGUMENT',
+        `Master ${from} looked for ${to}, but reached ${at}: check the addresses of its masters`,
+      );
+    return undefined;
+  }
+}
+
+function notReady(self: NodeId): SluiceError {
+  return new SluiceError('UNAVAILABLE', `Master ${self} is starting or stopping`);
+}
+
+/** The id of a member that the metadata names; empty when it names none. */
+function nodeOf(metadata: Metadata, key: string): NodeId {
+  const text = only(metadata, key);
+  return /^(?:[\w.!~*'()-]|%[0-7][0-9A-F])*$/.test(text) ? decodeURIComponent(text) : '';
+}
+
+function only(metadata: Metadata, key: string): string {
+  const [value] = metadata.get(key);
+  return typeof value === 'string' ? value : '';
+}
