@@ -80,7 +80,8 @@ export function applyUnmount(context: ApplyContext, command: CommandOf<'unmount'
 
 function checkOptions(command: CommandOf<'mount'>): Refusal | undefined {
   if (!URI.test(command.uri)) {
-    const message = `UFS address ${JSON.stringify(command.uri)} has no scheme: write it like file:///data or s3://bucket`;
+    const address = JSON.stringify(command.uri);
+    const message = `UFS address ${address} has no scheme: write it like file:///data or s3://bucket/prefix`;
     return refuse('INVALID_ARGUMENT', message);
   }
   const characters = Object.entries(command.options).reduce((sum, [key, value]) => sum + key.length + value.length, 0);

@@ -1,5 +1,6 @@
 import { checkNoMounts, checkRemoval, checkWritable } from './apply-check.ts';
 import { type ApplyContext, DONE, type Result } from './apply-context.ts';
+import { persistParents } from './apply-directory.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { Inode } from './inode.ts';
@@ -27,6 +28,7 @@ export function applyRename(context: ApplyContext, command: CommandOf<'rename'>)
   }
   const refusal = checkSource(context, from, inode, targetPath) ?? checkTarget(context, from, to, inode, command);
   if (refusal !== undefined) return refusal;
+  if (inode.persistence === 'persisted') persistParents(context, to);
   const replaced = target(to);
   const source = parentAt(from);
   const parent = parentAt(to);

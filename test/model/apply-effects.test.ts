@@ -225,6 +225,10 @@ describe('rename', () => {
     expect(world.status('/ufs/b').version).toBe('v2');
     world.must('rename', { source: '/ufs/b', target: '/ufs/c' });
     expect(world.status('/ufs/c').version).toBe('v2');
+    world.directory('/ufs/d');
+    expect(world.status('/ufs/d').persistence).toBe('cached');
+    world.must('rename', { source: '/ufs/c', target: '/ufs/d/e' });
+    expect(world.status('/ufs/d').persistence).toBe('persisted');
   });
 });
 
