@@ -160,9 +160,7 @@ export class FileSystem {
   /** Writes a whole file. @returns its status. */
   async writeFile(path: string, content: Content, options: CreateOptions = {}): Promise<FileStatus> {
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
-    const empty = bytes instanceof Uint8Array && bytes.length === 0;
-    if (empty && (options.writeType ?? this.#settings.writeType) === 'MUST_CACHE')
-      return this.#create(path, options, true);
+    if (bytes instanceof Uint8Array && bytes.length === 0) return this.#create(path, options, true);
     const writer = await this.create(path, options);
     try {
       for await (const piece of bytes instanceof Uint8Array ? [bytes] : bytes) await writer.write(piece);
