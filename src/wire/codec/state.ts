@@ -4,6 +4,7 @@ import type { DirectoryInode, FileInode, Inode, Persistence } from '../../model/
 import type { Mount } from '../../model/mount.ts';
 import type { MountIndexEntry, TableName, Tables, WorkerRow } from '../../model/state-store.ts';
 import type { WorkerState } from '../../model/worker.ts';
+import type { Position } from '../../raft/position.ts';
 import { TTL_ACTION, WRITE_TYPE } from './command.ts';
 import { sealed, unsealed } from './sealed.ts';
 import {
@@ -135,4 +136,16 @@ export function encodeRow<T extends TableName>(table: T, value: Tables[T]): Uint
 /** @throws SluiceError CORRUPT when the bytes are damaged, UNSUPPORTED when a newer version wrote them. */
 export function decodeRow<T extends TableName>(table: T, bytes: Uint8Array): Tables[T] {
   return ROWS[table].unpack(fromBytes(unsealed(bytes, `row of table ${table}`)));
+}
+
+const APPLIED = row<Position>({ term: number, index: number });
+
+/** The position of the last entry whose changes are in the state store. */
+export function encodeApplied(position: Position): Uint8Array {
+  return sealed(toBytes(APPLIED.pack(position)));
+}
+
+/** @throws SluiceError CORRUPT */
+export function decodeApplied(bytes: Uint8Array): Position {
+  return APPLIED.unpack(fromBytes(unsealed(bytes, 'position of a state store')));
 }

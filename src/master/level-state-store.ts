@@ -1,0 +1,272 @@
+import { assert } from '../base/assert.ts';
+import type { CancelTimer, Timers } from '../base/clock.ts';
+import { type LevelBatch, LevelDatabase } from '../host/level-database.ts';
+import { SluiceError } from '../model/errors.ts';
+import { compareKeys } from '../model/path.ts';
+import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
+import { ORIGIN, type Position } from '../raft/position.ts';
+import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../wire/codec/state.ts';
+import { DELETED, LevelOverlay } from './level-overlay.ts';
+import { LevelRowCache } from './level-row-cache.ts';
+
+/** The letter of a table is the first character of its keys in LevelDB, for ever. */
+const LETTERS: Readonly<Record<TableName, string>> = {
+  inode: 'i',
+  place: 'p',
+  mount: 'm',
+  session: 's',
+  reply: 'r',
+  worker: 'w',
+  trash: 't',
+  mountIndex: 'n',
+  cluster: 'c',
+  counters: 'k',
+};
+const APPLIED_KEY = '!applied';
+/** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
+const FLUSH_ROWS = 8192;
+const MAX_ROWS = 4 * FLUSH_ROWS;
+/** Changes wait this long for more: a row that changes with each command (the counters) is written once. */
+const FLUSH_DELAY_MS = 50;
+/** Rows that are encoded before the event loop gets its turn. */
+const ENCODE_SLICE = 1000;
+
+export interface LevelStateStoreOptions {
+  readonly folder: string;
+  /** Memory for decoded rows. */
+  readonly cacheBytes: number;
+  readonly timers: Timers;
+  /** A flush failed: what is in memory can no longer become durable. The process must stop. */
+  onFatal(error: SluiceError): void;
+}
+
+/**
+ * Replicated state in a LevelDB of its own. Changes collect in an overlay and are flushed as one synced batch together with
+ * the position of the last entry they came from, one flush at a time; a restart replays the journal from there. Reads see
+ * the overlay, the flush in flight, cached rows and LevelDB, in this order.
+ */
+export class LevelStateStore implements StateStore, StateScanner {
+  readonly #options: LevelStateStoreOptions;
+  readonly #level: LevelDatabase<string>;
+  readonly #cache: LevelRowCache;
+  #overlay = new LevelOverlay();
+  #flushing: LevelOverlay | undefined;
+  #flight: Promise<void> | undefined;
+  #applied: Position;
+  #flushed: Position;
+  #cancelDelay: CancelTimer | undefined;
+  #roomWanted: (() => void)[] = [];
+  #failure: SluiceError | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: LevelStateStoreOptions, level: LevelDatabase<string>, applied: Position) {
+    this.#options = options;
+    this.#level = level;
+    this.#cache = new LevelRowCache(options.cacheBytes);
+    this.#applied = applied;
+    this.#flushed = applied;
+  }
+
+  /** @throws SluiceError as `LevelDatabase.openText`; CORRUPT when the record of the applied position is damaged. */
+  static async open(options: LevelStateStoreOptions): Promise<LevelStateStore> {
+    const level = await LevelDatabase.openText(options.folder, {
+      blockCacheBytes: Math.ceil(options.cacheBytes / 2),
+      writeBufferBytes: 16 * 1024 * 1024,
+    });
+    try {
+      const record = level.getSync(APPLIED_KEY);
+      if (record === undefined && !(await level.isEmpty()))
+        throw new SluiceError(
+          'CORRUPT',
+          `State store ${options.folder} has lost its position: stop this master and remove the folder, it is rebuilt from the journal where that is complete`,
+        );
+      return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
+    } catch (thrown) {
+      await level.close();
+      throw thrown;
+    }
+  }
+
+  /** The last entry whose changes `get` shows. */
+  get applied(): Position {
+    return this.#applied;
+  }
+
+  /** The last entry whose changes are on disk. */
+  get flushed(): Position {
+    return this.#flushed;
+  }
+
+  /** Rows that wait for the disk. */
+  get pendingRows(): number {
+    return this.#overlay.rows + (this.#flushing?.rows ?? 0);
+  }
+
+  get cachedBytes(): number {
+    return this.#cache.bytes;
+  }
+
+  get<T extends TableName>(table: T, key: string): Tables[T] | undefined {
+    const changed = this.#overlay.get(table, key) ?? this.#flushing?.get(table, key);
+    if (changed !== undefined) return changed === DELETED ? undefined : (changed as Tables[T]);
+    const stored = LETTERS[table] + key;
+    const cached = this.#cache.get(stored);
+    if (cached !== undefined) return cached as Tables[T];
+    const bytes = this.#level.getSync(stored);
+    if (bytes === undefined) return undefined;
+    const row = decodeRow(table, bytes);
+    this.#cache.set(stored, row, bytes.length);
+    return row;
+  }
+
+  put<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+    this.#overlay.set(table, key, row);
+  }
+
+  delete(table: TableName, key: string): void {
+    this.#overlay.set(table, key, DELETED);
+  }
+
+  /** All changes of the entry at `position` have been made. Call it for every entry, in order, also without changes. */
+  finishEntry(position: Position): void {
+    assert(
+      position.index === this.#applied.index + 1,
+      `Entry ${position.index} does not follow ${this.#applied.index}`,
+    );
+    this.#applied = position;
+  }
+
+  /** Between two entries: lets a flush begin. @returns whether more entries may be applied now. */
+  pause(): boolean {
+    if (this.#overlay.rows >= FLUSH_ROWS) this.#beginFlush();
+    else if (this.#cancelDelay === undefined && this.#applied.index > this.#flushed.index)
+      this.#cancelDelay = this.#options.timers.after(FLUSH_DELAY_MS, () => this.#beginFlush());
+    return this.#overlay.rows < MAX_ROWS;
+  }
+
+  /** Calls `task` once when `pause` would answer true again. */
+  whenRoom(task: () => void): void {
+    this.#roomWanted.push(task);
+  }
+
+  /** Flushes everything applied so far. @throws SluiceError when the disk refuses. */
+  async flush(): Promise<void> {
+    const { index } = this.#applied;
+    while (this.#flushed.index < index) {
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#beginFlush();
+      await this.#flight;
+    }
+  }
+
+  scan<T extends TableName>(
+    table: T,
+    range: ScanRange,
+  ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
+    const changes = new Map<string, object | typeof DELETED>();
+    this.#flushing?.collect(table, range.prefix, range.after, changes);
+    this.#overlay.collect(table, range.prefix, range.after, changes);
+    const sorted = [...changes].sort(([a], [b]) => compareKeys(a, b));
+    // A generator runs up to its first await at once, and LevelDB's iterator keeps what it saw then.
+    return this.#merge(table, range, sorted);
+  }
+
+  /** Flushes and closes. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      if (this.#failure === undefined) await this.flush();
+    } finally {
+      this.#cancelDelay?.();
+      await this.#flight?.catch(() => undefined);
+      await this.#level.close();
+    }
+  }
+
+  async #merge<T extends TableName>(
+    table: T,
+    range: ScanRange,
+    changes: readonly (readonly [string, object | typeof DELETED])[],
+  ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
+    const letter = LETTERS[table];
+    const begin = compareKeys(range.after, range.prefix) > 0 ? range.after : range.prefix;
+    const found: { key: string; row: Tables[T] }[] = [];
+    let next = 0;
+    const takeChangesBelow = (key: string | undefined) => {
+      for (; next < changes.length && found.length < range.limit; next += 1) {
+        const [changed, change] = changes[next] ?? ['', DELETED];
+        if (key !== undefined && compareKeys(changed, key) >= 0) return;
+        if (change !== DELETED) found.push({ key: changed, row: change as Tables[T] });
+      }
+    };
+    // Each change can hide one stored row.
+    const stored = this.#level.range({ gte: letter + begin, limit: range.limit + changes.length + 1 });
+    for await (const [storedKey, bytes] of stored) {
+      const key = storedKey.slice(letter.length);
+      if (!storedKey.startsWith(letter) || !key.startsWith(range.prefix)) break;
+      if (key === range.after && range.after !== '') continue;
+      takeChangesBelow(key);
+      if (found.length >= range.limit) break;
+      if (changes[next]?.[0] !== key) found.push({ key, row: decodeRow(table, bytes) });
+      if (found.length >= range.limit) break;
+    }
+    takeChangesBelow(undefined);
+    return found;
+  }
+
+  #beginFlush(): void {
+    this.#cancelDelay?.();
+    this.#cancelDelay = undefined;
+    if (this.#flight !== undefined || this.#failure !== undefined || this.#applied.index === this.#flushed.index)
+      return;
+    const flushing = this.#overlay;
+    this.#flushing = flushing;
+    this.#overlay = new LevelOverlay();
+    this.#flight = this.#flush(flushing, this.#applied).catch((thrown: unknown) => {
+      this.#failure = SluiceError.from(thrown);
+      this.#options.onFatal(this.#failure);
+    });
+  }
+
+  async #flush(flushing: LevelOverlay, position: Position): Promise<void> {
+    const batch = this.#level.batch();
+    const sizes: number[] = [];
+    await this.#encode(flushing, batch, sizes);
+    batch.put(APPLIED_KEY, encodeApplied(position));
+    await batch.write({ sync: true });
+    let at = 0;
+    for (const [table, key, change] of flushing.all()) {
+      const stored = LETTERS[table] + key;
+      if (change === DELETED) this.#cache.delete(stored);
+      else this.#cache.set(stored, change, sizes[at] ?? 0);
+      at += 1;
+    }
+    this.#flushing = undefined;
+    this.#flushed = position;
+    this.#flight = undefined;
+    const wanted = this.#roomWanted;
+    this.#roomWanted = [];
+    this.pause();
+    for (const task of wanted) task();
+  }
+
+  /** Fills the batch in slices; what is being flushed does not change meanwhile. */
+  async #encode(flushing: LevelOverlay, batch: LevelBatch<string>, sizes: number[]): Promise<void> {
+    for (const [table, key, change] of flushing.all()) {
+      const stored = LETTERS[table] + key;
+      if (change === DELETED) {
+        batch.delete(stored);
+        sizes.push(0);
+      } else {
+        const bytes = encodeRow(table, change as Tables[typeof table]);
+        batch.put(stored, bytes);
+        sizes.push(bytes.length);
+      }
+      if (sizes.length % ENCODE_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Inode } from '../../src/model/inode.ts';
+import { compareKeys } from '../../src/model/path.ts';
+import type { StateScanner, StateStore } from '../../src/model/state-store.ts';
+
+/** A store, and what else may happen to it between two entries. */
+export interface StateStoreFixture {
+  store(): StateStore & StateScanner;
+  /** The changes so far were one entry. */
+  entry(): void;
+  /** Something that must not be seen: a flush, a restart. `choice` picks one. */
+  disturb(choice: number): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export function inode(id: number): Inode {
+  return {
+    kind: 'file',
+    id,
+    owner: 'o',
+    group: 'g',
+    mode: 0o644,
+    createdMs: 1_700_000_000_000 + id,
+    modifiedMs: 2,
+    accessedMs: 3,
+    changedMs: 4,
+    pinned: false,
+    ttlMs: -1,
+    ttlAction: 'free',
+    persistence: 'cached',
+    lengthBytes: 2 ** 40 + id,
+    blockSizeBytes: 64 * 2 ** 20,
+    complete: true,
+    writeType: 'CACHE_THROUGH',
+    version: 'v',
+  };
+}
+
+/** Keys that differ in code-point order from UTF-16 order, share prefixes, and are prefixes of each other. */
+const KEYS = [
+  'a',
+  'a/',
+  'a/b',
+  'a/b/c',
+  'a/\u{1f600}',
+  'a/\uffee',
+  'a0',
+  'b/a',
+  'b/b',
+  'b/\u{10000}x',
+  'b/\uffff',
+  'c',
+];
+const PREFIXES = ['', 'a', 'a/', 'a/b', 'b/', 'd/', 'b/\uffff'];
+
+/** What every StateStore with a StateScanner promises. */
+export function stateStoreContract(name: string, make: () => Promise<StateStoreFixture>): void {
+  const withStore = async (act: (fixture: StateStoreFixture) => Promise<void>) => {
+    const fixture = await make();
+    try {
+      await act(fixture);
+    } finally {
+      await fixture.dispose();
+    }
+  };
+
+  describe(`state store contract: ${name}`, () => {
+    test('gets what was put in the same entry, and tables are apart', () =>
+      withStore(async (fixture) => {
+        const store = fixture.store();
+        store.put('inode', 'k', inode(1));
+        store.put('place', 'k', { parentId: 7, name: 'n' });
+        expect(store.get('inode', 'k')).toEqual(inode(1));
+        expect(store.get('place', 'k')).toEqual({ parentId: 7, name: 'n' });
+        store.delete('inode', 'k');
+        store.delete('inode', 'absent');
+        expect(store.get('inode', 'k')).toBeUndefined();
+        fixture.entry();
+        await fixture.disturb(0);
+        expect(fixture.store().get('inode', 'k')).toBeUndefined();
+        expect(fixture.store().get('place', 'k')).toEqual({ parentId: 7, name: 'n' });
+        expect(await fixture.store().scan('inode', { prefix: '', after: '', limit: 9 })).toEqual([]);
+      }));
+
+    test('agrees with a map, through scans that are older than later changes', async () => {
+      const key = fc.constantFrom(...KEYS);
+      const step = fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.record({ kind: fc.constant('put' as const), key, id: fc.integer({ min: 1, max: 99 }) }),
+        },
+        { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), key }) },
+        { weight: 2, arbitrary: fc.record({ kind: fc.constant('disturb' as const), choice: fc.nat(5) }) },
+        {
+          weight: 4,
+          arbitrary: fc.record({
+            kind: fc.constant('scan' as const),
+            prefix: fc.constantFrom(...PREFIXES),
+            after: fc.constantFrom('', ...KEYS),
+            limit: fc.integer({ min: 1, max: 6 }),
+          }),
+        },
+      );
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) =>
+          withStore(async (fixture) => {
+            const naive = new Map<string, Inode>();
+            const scans: Promise<void>[] = [];
+            for (const action of steps) {
+              const store = fixture.store();
+              if (action.kind === 'put') {
+                store.put('inode', action.key, inode(action.id));
+                naive.set(action.key, inode(action.id));
+                fixture.entry();
+              } else if (action.kind === 'delete') {
+                store.delete('inode', action.key);
+                naive.delete(action.key);
+                fixture.entry();
+              } else if (action.kind === 'disturb') {
+                if (action.choice > 3) await Promise.all(scans);
+                await fixture.disturb(action.choice);
+              } else {
+                const expected = [...naive]
+                  .filter(
+                    ([k]) => k.startsWith(action.prefix) && (action.after === '' || compareKeys(k, action.after) > 0),
+                  )
+                  .sort(([a], [b]) => compareKeys(a, b))
+                  .slice(0, action.limit)
+                  .map(([k, row]) => ({ key: k, row }));
+                scans.push(store.scan('inode', action).then((found) => expect(found).toEqual(expected)));
+              }
+              for (const k of KEYS) expect(fixture.store().get('inode', k)).toEqual(naive.get(k));
+            }
+            await Promise.all(scans);
+          }),
+        ),
+        { numRuns: 60 },
+      );
+    });
+  });
+}
