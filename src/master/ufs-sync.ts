@@ -20,6 +20,9 @@ export interface Looked {
   readonly unknown: { readonly fact: UfsFact; readonly parentId: InodeId } | undefined;
 }
 
+/** What is looked up: only what is not known, also what is too old, or all. */
+type Scope = 'missing' | 'old' | 'known';
+
 const MAX_ATTEMPTS = 3;
 
 /**
@@ -55,7 +58,7 @@ export class UfsSync {
   async lookUp(walked: Walk, signal: AbortSignal): Promise<void> {
     const { path, mount } = walked;
     if (mount === undefined) return;
-    await this.#lookUps.join(path, mount.syncIntervalMs === 0, () => this.#lookUpShared(path), signal);
+    await this.#lookUps.join(path, mount.syncIntervalMs === 0, () => this.#lookUpShared(path, 'old'), signal);
   }
 
   /**
@@ -64,7 +67,7 @@ export class UfsSync {
    * @throws SluiceError what the UFS said
    */
   async lookUpLocked(path: string): Promise<Looked> {
-    return this.#descend(path, undefined, AbortSignal.timeout(this.#parts.ufsTimeoutMs));
+    return this.#descend(path, 'missing', AbortSignal.timeout(this.#parts.ufsTimeoutMs));
   }
 
   /** Lets the namespace know what `lookUpLocked` found. */
@@ -113,13 +116,13 @@ export class UfsSync {
     this.#parts.memory.forgetListing(id);
   }
 
-  async #lookUpShared(path: string): Promise<void> {
+  async #lookUpShared(path: string, scope: Scope): Promise<void> {
     const { locks, ufsTimeoutMs } = this.#parts;
     const signal = AbortSignal.timeout(ufsTimeoutMs);
     const release = await locks.acquire([{ path, mode: 'shared' }], signal);
     const watch = locks.watch(path);
     try {
-      const looked = await this.#descend(path, watch, signal);
+      const looked = await this.#descend(path, scope, signal, watch);
       await this.load(looked);
     } finally {
       watch.close();
@@ -127,8 +130,8 @@ export class UfsSync {
     }
   }
 
-  /** Walks down, loading what is missing. With `refresh` the end of the path is looked at when it is not young enough. */
-  async #descend(path: string, refresh: PathWatch | undefined, signal: AbortSignal): Promise<Looked> {
+  /** Walks down, loading what is missing, and looks again at the end of the path as `scope` says. */
+  async #descend(path: string, scope: Scope, signal: AbortSignal, watch?: PathWatch): Promise<Looked> {
     const { state, memory } = this.#parts;
     for (let steps = 0; ; steps++) {
       const walked = walk(state.state, path);
@@ -137,8 +140,8 @@ export class UfsSync {
       const depth = depthOf(walked);
       const last = inodeAt(walked, depth);
       if (depth === names.length || last.kind === 'file') {
-        if (refresh === undefined) return { walked, unknown: undefined };
-        const changed = await this.#refresh(walked, mount, refresh, signal);
+        if (watch === undefined || !this.#isDue(walked, mount, scope)) return { walked, unknown: undefined };
+        const changed = await this.#refresh(walked, mount, watch, signal);
         if (!changed) return { walked: walk(state.state, path), unknown: undefined };
       } else {
         const name = nameAt(walked, depth);
@@ -157,14 +160,19 @@ export class UfsSync {
     }
   }
 
+  #isDue(walked: Walk, mount: Mount, scope: Scope): boolean {
+    const depth = depthOf(walked);
+    const last = inodeAt(walked, depth);
+    if (scope === 'missing' || !isOfUfs(last)) return false;
+    return scope === 'known' || !this.#parts.memory.isFresh(last, inodeAt(walked, depth - 1).id, mount);
+  }
+
   /** Looks at the last known inode of a path. @returns whether something other than it is there now */
   async #refresh(walked: Walk, mount: Mount, watch: PathWatch, signal: AbortSignal): Promise<boolean> {
     const { memory, log, metrics } = this.#parts;
     const depth = depthOf(walked);
     const inode = inodeAt(walked, depth);
-    if (!isOfUfs(inode)) return false;
     const parentId = inodeAt(walked, depth - 1).id;
-    if (memory.isFresh(inode, parentId, mount)) return false;
     const atMs = memory.now();
     const path = pathOfNames(walked.names, depth);
     const name = nameAt(walked, depth - 1);
@@ -233,7 +241,7 @@ export class UfsSync {
       } catch (err) {
         if (!(err instanceof SluiceError) || err.code === 'NOT_LEADER') throw err;
         metrics.failures.add(1);
-        if (err.code === 'NOT_FOUND') return await this.#lookUpShared(path);
+        if (err.code === 'NOT_FOUND') return await this.#lookUpShared(path, 'known');
         if (!inode.childrenLoaded) throw err;
         memory.failed('listed', id, mount);
         metrics.servedStale.add(1);
