@@ -6,8 +6,7 @@ import type { Message } from './message.ts';
 import type { Position } from './position.ts';
 import type { RaftState } from './state.ts';
 
-/** One canonical line for each thing, for logs, transcripts and traces. Positions read `term/index`. */
-export function describeMessage(message: Message): string {
+function describeMessage(message: Message): string {
   const head = `${message.kind} t${message.term}`;
   switch (message.kind) {
     case 'preVote':
@@ -38,6 +37,7 @@ export function describeMessage(message: Message): string {
   }
 }
 
+/** One canonical line for an event, for logs, transcripts and traces. Positions read `term/index`. */
 export function describeEvent(event: Event): string {
   switch (event.kind) {
     case 'tick':
@@ -62,6 +62,7 @@ export function describeEvent(event: Event): string {
   }
 }
 
+/** One canonical line for an effect. */
 export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'stage':
@@ -72,7 +73,7 @@ export function describeEffect(effect: Effect): string {
       return `write w${effect.id}${vote}${cut(effect)}${range(effect.entries)} commit ${effect.commit}`;
     }
     case 'send':
-      return `>${effect.to} ${describeMessage(effect.message)}${effect.after === undefined ? '' : ` after w${effect.after}`}`;
+      return `>${effect.to} ${describeMessage(effect.message)}${after(effect)}`;
     case 'apply':
       return `apply ${effect.from}..${effect.to}`;
     case 'readReady':
@@ -105,6 +106,10 @@ function at({ term, index }: Position): string {
 
 function read({ readPosition }: { readonly readPosition: number }): string {
   return readPosition === 0 ? '' : ` read ${readPosition}`;
+}
+
+function after({ after }: { readonly after?: number }): string {
+  return after === undefined ? '' : ` after w${after}`;
 }
 
 function cut({ truncateFrom }: { readonly truncateFrom?: number }): string {

@@ -19,10 +19,10 @@ export type DropReason = 'notLeader' | 'transferring' | 'overloaded';
 
 /**
  * Everything that can leave the core, to be performed in order, with these freedoms and bounds:
- * - `stage`: the log changed, in memory: these entries belong to it from now on. The driver keeps them readable for sends
- *   until a `write` that contains them is done. Every entry is staged once, before the first message that names it.
- * - `write`: at most one is in flight; the core issues the next only after `persisted`. Ballot, truncation and entries of one
- *   write are one atomic, synced record.
+ * - `stage`: the log changed, in memory: these entries belong to it from now on. The driver keeps them readable for
+ *   sends until a `write` that contains them is done. Every entry is staged once, before a message names it.
+ * - `write`: at most one is in flight; the core issues the next only after `persisted`. Ballot, truncation and entries
+ *   of one write are one atomic, synced record.
  * - `send` without `after` may leave at once, beside a running write; with `after` only when that write is durable.
  * - `apply` names committed entries that are durable here.
  * - Everything asked for by a client is answered exactly once, by `settle` or `readReady` or `readFailed`.
@@ -46,9 +46,9 @@ export type Effect =
   | { readonly kind: 'readReady'; readonly token: ReadToken; readonly index: LogIndex }
   | { readonly kind: 'readFailed'; readonly token: ReadToken; readonly leader: NodeId | undefined }
   /**
-   * `accepted`: the entry has this position now. It is committed when it is applied here. When a `stage` removes it from
-   * this log, its fate is unknown: it may yet commit through another member. One of the two comes, while this node lives
-   * and hears a leader. `dropped`: never entered the log; `leader` is who may accept it.
+   * `accepted`: the entry has this position now. It is committed when it is applied here. When a `stage` removes it
+   * from this log, its fate is unknown: it may yet commit through another member. One of the two comes, while this node
+   * lives and hears a leader. `dropped`: never entered the log; `leader` is who may accept it.
    */
   | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
   | {

@@ -1,6 +1,8 @@
 import type { LogIndex, Term } from './position.ts';
 
-/** `noop`: a leader's first entry of its term; `command`: opaque to Raft; `config`: a membership (see membership.ts). */
+/**
+ * `noop`: a leader's first entry of its term; `command`: opaque to Raft; `config`: a membership (see membership.ts).
+ */
 export type EntryKind = 'noop' | 'command' | 'config';
 
 /**

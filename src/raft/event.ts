@@ -30,8 +30,8 @@ export type Event =
   /** The state machine has applied everything up to here. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /**
-   * The connection to the peer broke (its kernel closed it, or it cannot be dialled). About the leader it is evidence enough
-   * to ask for pre-votes soon; about a follower it stops pipelining.
+   * The connection to the peer broke (its kernel closed it, or it cannot be dialled). About the leader it is evidence
+   * enough to ask for pre-votes soon; about a follower it stops pipelining.
    */
   | { readonly kind: 'peerUnreachable'; readonly peer: NodeId }
   | { readonly kind: 'peerReachable'; readonly peer: NodeId };

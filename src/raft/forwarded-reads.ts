@@ -13,7 +13,9 @@ export class ForwardedReads {
   #waiting: ReadToken[] = [];
   #asked: Batch | undefined;
 
-  /** `firstToken` must differ between lives of a node, so that an answer to an earlier life fits no question of this one. */
+  /**
+   * `firstToken` must differ between lives of a node: an answer to an earlier life must fit no question of this one.
+   */
   constructor(limit: number, firstToken: number) {
     this.#limit = limit;
     this.#nextToken = firstToken;

@@ -6,7 +6,7 @@ import { SizeHistory } from './size-history.ts';
 
 /**
  * What the core knows of its log: not the bytes, but which term each index has (as runs), how far it is durable,
- * committed and handed to the state machine. `base ≤ applied ≤ issued ≤ min(commit, durable)`, and both of these ≤ last.
+ * committed and handed to the state machine. `base ≤ applied ≤ issued ≤ min(commit, durable) ≤ last`.
  */
 export class RaftLog {
   readonly base: Position;

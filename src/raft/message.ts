@@ -2,8 +2,8 @@ import type { Entry } from './entry.ts';
 import type { LogIndex, NodeId, Position, Term } from './position.ts';
 
 /**
- * What members say to each other. The driver puts cluster id, sender and the sender's incarnation around it. `term` is the
- * sender's current term, except in pre-votes, where it is the term that the sender would campaign in.
+ * What members say to each other. The driver puts cluster id, sender and the sender's incarnation around it. `term` is
+ * the sender's current term, except in pre-votes, where it is the term that the sender would campaign in.
  */
 export type Message =
   | { readonly kind: 'preVote'; readonly term: Term; readonly last: Position }
@@ -12,9 +12,9 @@ export type Message =
   | { readonly kind: 'vote'; readonly term: Term; readonly last: Position; readonly transfer: boolean }
   | { readonly kind: 'voteReply'; readonly term: Term; readonly granted: boolean; readonly commit: LogIndex }
   /**
-   * Entries `previous.index + 1 … last`. Leaving the core, `entries` is empty and the driver attaches them from the log, or
-   * drops the frame when its log no longer has that range under `term`. Entering the core, it is complete; a range that was
-   * cut to fit a frame has a smaller `last`.
+   * Entries `previous.index + 1 … last`. Leaving the core, `entries` is empty and the driver attaches them from the
+   * log, or drops the frame when its log no longer has that range under `term`. Entering the core, it is complete; a
+   * range that was cut to fit a frame has a smaller `last`.
    */
   | {
       readonly kind: 'append';

@@ -15,7 +15,9 @@ export interface Position {
 
 export const ORIGIN: Position = Object.freeze({ term: 0, index: 0 });
 
-/** Whether a log that ends at `a` is at least as up to date as one that ends at `b` (Raft §5.4.1): term first, then index. */
+/**
+ * Whether a log that ends at `a` is at least as up to date as one that ends at `b`: term first, then index (§5.4.1).
+ */
 export function isUpToDate(a: Position, b: Position): boolean {
   return a.term !== b.term ? a.term > b.term : a.index >= b.index;
 }

@@ -1,7 +1,7 @@
 import { randomInt } from '../base/random.ts';
 import { handleAppend, handleHeartbeat } from './append.ts';
 import { BallotBox } from './ballot.ts';
-import { describeState } from './describe.ts';
+import { describeEvent, describeState } from './describe.ts';
 import type { Effect, Role } from './effect.ts';
 import {
   countOwnVote,
@@ -40,7 +40,7 @@ import { handleTransfer, pursueTransfer } from './transfer.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** A peer as its leader sees it. */
-export interface PeerStatus {
+interface PeerStatus {
   readonly match: LogIndex;
   readonly next: LogIndex;
   readonly state: ProgressState;
@@ -114,14 +114,19 @@ export class Raft {
   stepAll(events: readonly Event[]): readonly Effect[] {
     const state = this.#state;
     if (state.halted !== undefined) return [];
-    for (const event of events) handle(state, event);
+    for (const event of events) {
+      handle(state, event);
+      if (state.halted !== undefined) return [halted(state, event)];
+    }
     conclude(state);
     const broken = this.#invariants.firstBroken(state);
-    if (broken !== undefined) halt(state, broken);
+    if (broken !== undefined) {
+      halt(state, broken);
+      return [halted(state, events.at(-1))];
+    }
     const { effects } = state;
     state.effects = [];
-    if (state.halted === undefined) return effects;
-    return [{ kind: 'halt', reason: `${state.halted} (${describeState(state)})` }];
+    return effects;
   }
 
   status(): RaftStatus {
@@ -134,6 +139,12 @@ export class Raft {
     const transferringTo = transfer?.to;
     return { id: options.id, term: ballot.term, role, leader, commit, applied, durable, last, transferringTo, peers };
   }
+}
+
+/** What the node says last; whatever else the step would have caused is dropped. */
+function halted(state: RaftState, event: Event | undefined): Effect {
+  const cause = event === undefined ? 'no event' : describeEvent(event);
+  return { kind: 'halt', reason: `${state.halted} (${describeState(state)}; after ${cause})` };
 }
 
 function handle(state: RaftState, event: Event): void {

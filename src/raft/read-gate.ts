@@ -1,7 +1,9 @@
 import type { RaftLog } from './log.ts';
 import type { Term } from './position.ts';
 
-/** Before an entry of its own term is committed, a leader does not know how far its predecessors committed (thesis §6.4). */
+/**
+ * Before it commits an entry of its own term, a leader does not know how far its predecessors committed (thesis §6.4).
+ */
 export function mayServeReads(log: RaftLog, term: Term): boolean {
   return log.termAt(log.commit) === term;
 }

@@ -68,12 +68,15 @@ export function advanceCommit(state: RaftState): void {
   if (held > log.commit && mayCommit(log, held, state.ballot.term)) log.commitTo(held);
 }
 
-/** Sends to every peer what it lacks, as far as its window admits; at the end of a turn, so that a turn is one frame. */
+/**
+ * Sends to every peer what it lacks, as far as its window admits; at the end of a step, so that a step is one frame.
+ */
 export function replicate(state: RaftState): void {
   for (const [peer, progress] of state.peers) {
     sendEntries(state, peer, progress);
     if (progress.askDue) sendAppend(state, peer, progress, progress.next - 1);
-    // The last acknowledgement is in and nothing more is to send: tell the commit index without waiting for a heartbeat.
+    // The last acknowledgement is in and nothing more is to send: tell the commit index without waiting for a
+    // heartbeat.
     const idle = progress.state === 'replicate' && progress.window.frames === 0;
     const untold = idle && Math.min(progress.match, state.log.commit) > progress.commitTold;
     if (progress.heartbeatDue || progress.readDue || untold) sendHeartbeat(state, peer, progress);

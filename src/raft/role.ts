@@ -4,7 +4,10 @@ import { Progress } from './progress.ts';
 import { answerRead, failForwardedReads } from './reads.ts';
 import { emit, extendLog, otherMembers, type RaftState, restartElectionTimer } from './state.ts';
 
-/** Enters a later term as a follower that knows no leader. The election timer runs on: a foreign term is no sign of life. */
+/**
+ * Enters a later term as a follower that knows no leader. The election timer runs on: a foreign term is no sign of
+ * life.
+ */
 export function enterTerm(state: RaftState, term: Term): void {
   adoptTerm(state, term);
   become(state, 'follower', undefined);

@@ -6,8 +6,8 @@ export const SIZE_HISTORY = 32_768;
 const MASK = SIZE_HISTORY - 1;
 
 /**
- * Sizes of the newest entries as running sums in a ring, so that the cost of any recent range is one subtraction. Of older
- * entries nothing is known: their ranges are cut by whoever reads them.
+ * Sizes of the newest entries as running sums in a ring, so that the cost of any recent range is one subtraction. Of
+ * older entries nothing is known: their ranges are cut by whoever reads them.
  */
 export class SizeHistory {
   readonly #sums = new Float64Array(SIZE_HISTORY);

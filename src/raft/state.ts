@@ -13,14 +13,14 @@ import type { ReadRounds } from './read-rounds.ts';
 import type { WriteQueue } from './write-queue.ts';
 
 /** A leadership on its way to `to`; given up at tick `deadline`. */
-export interface Transfer {
+interface Transfer {
   readonly to: NodeId;
   readonly deadline: number;
   asked: boolean;
 }
 
 /** An acknowledgement that waits for the next write. */
-export interface OwedReply {
+interface OwedReply {
   readonly to: NodeId;
   match: LogIndex;
   readPosition: number;

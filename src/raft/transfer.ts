@@ -8,7 +8,9 @@ export function handleTransfer(state: RaftState, to: NodeId): void {
   state.transfer = { to, deadline: state.now + state.options.electionTicks, asked: false };
 }
 
-/** Asks the successor to campaign as soon as it holds the whole log. Proposals are refused meanwhile, so that it can. */
+/**
+ * Asks the successor to campaign as soon as it holds the whole log. Proposals are refused meanwhile, so that it can.
+ */
 export function pursueTransfer(state: RaftState): void {
   const { transfer, log } = state;
   if (transfer === undefined || transfer.asked || state.peers.get(transfer.to)?.match !== log.last.index) return;

@@ -9,8 +9,8 @@ export interface TransportListener {
 }
 
 /**
- * Carries messages between members, each at most once, in order per pair while a connection lasts. Never blocks and never
- * throws: what cannot be sent is dropped.
+ * Carries messages between members, each at most once, in order per pair while a connection lasts. Never blocks and
+ * never throws: what cannot be sent is dropped.
  */
 export interface Transport {
   /** @returns false when the message was dropped, because there is no connection or its queue is full. */

@@ -12,7 +12,9 @@ interface WriteInFlight {
   last: LogIndex;
 }
 
-/** What is in the log and not yet on its way to the disk. At most one write is in flight; the next collects meanwhile. */
+/**
+ * What is in the log and not yet on its way to the disk. At most one write is in flight; the next collects meanwhile.
+ */
 export class WriteQueue {
   #pending: Entry[] = [];
   #truncateFrom: LogIndex | undefined;

@@ -45,7 +45,7 @@ describe('§5.2 leader election', () => {
     expect(receivers.sort()).toEqual(['b', 'c']);
   });
 
-  test('a follower that hears nobody starts an election: pre-votes first, then a vote for itself in the next term', () => {
+  test('a follower that hears nobody starts an election: pre-votes, then a vote for itself in the next term', () => {
     const node = new Node('a', THREE, { term: 2 }).timeOut();
     expect(node.status).toMatchObject({ role: 'preCandidate', term: 2 });
     expect(node.take().map(({ to }) => to)).toEqual(['b', 'c']);

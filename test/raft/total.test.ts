@@ -29,7 +29,7 @@ const messages: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('timeoutNow' as const), term: small }),
 );
 
-test('any message from anybody at any time is taken: it is obeyed, ignored, or stops the node, and never throws', () => {
+test('any message from anybody at any time is obeyed, ignored, or stops the node; none throws', () => {
   const sender = fc.constantFrom('b', 'c', 'stranger');
   const action = fc.oneof(
     { weight: 6, arbitrary: fc.tuple(sender, messages) },

@@ -25,7 +25,9 @@ function expectThat(condition: boolean, promise: string): asserts condition {
   if (!condition) throw new BrokenPromise(promise);
 }
 
-/** Sees the whole cluster after each step, and compares it with what Raft promises. Written without the core's own code. */
+/**
+ * Sees the whole cluster after each step, and compares it with what Raft promises. Written without the core's own code.
+ */
 export class Checker {
   readonly #disks: ReadonlyMap<NodeId, SimDisk>;
   readonly #leaders = new Map<Term, NodeId>();

@@ -33,8 +33,7 @@ export class SimDisk {
       base: ORIGIN,
       last: last === undefined ? ORIGIN : { term: last.term, index: last.index },
       runs,
-      // The commit index of a write may be ahead of the entries that were durable with it.
-      commit: Math.min(this.commit, this.entries.length),
+      commit: this.commit,
       configs: [],
     };
   }

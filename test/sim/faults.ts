@@ -3,7 +3,10 @@ import { type Random, randomInt } from '../../src/base/random.ts';
 /** One tick of a node with a true clock, in units of simulated time. */
 export const TICK = 10;
 
-/** What goes wrong in one run; each kind is on in about half of the seeds. Times in units, chances per message or per tick. */
+/**
+ * What goes wrong in one run; each kind is on in about half of the seeds. Times in units, chances per message or per
+ * tick.
+ */
 export interface Faults {
   readonly nodes: number;
   readonly delayMin: number;

@@ -8,6 +8,7 @@ import type * as PositionModule from '../../src/raft/position.ts';
 import type * as QuorumModule from '../../src/raft/quorum.ts';
 import type * as ReadGate from '../../src/raft/read-gate.ts';
 import type * as ReadRoundsModule from '../../src/raft/read-rounds.ts';
+import type * as ReplicationModule from '../../src/raft/replication.ts';
 import type * as WriteQueueModule from '../../src/raft/write-queue.ts';
 import type { DriverBugs } from './world.ts';
 
@@ -98,6 +99,25 @@ const mutants: readonly Mutant[] = [
     name: 'reads are served before an entry of the own term is committed',
     within: 100,
     plant: () => replace<typeof ReadGate>('read-gate.ts', () => ({ mayServeReads: () => true })),
+  },
+  {
+    name: 'what was lost is not sent again',
+    within: 20,
+    plant: () =>
+      replace<typeof ReplicationModule>('replication.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          handleHeartbeatReply: (state, from, message) => {
+            const progress = state.peers.get(from);
+            const waited = progress?.waiting ?? false;
+            real.handleHeartbeatReply(state, from, message);
+            if (progress === undefined) return;
+            progress.waiting = waited;
+            progress.askDue = false;
+          },
+        };
+      }),
   },
   {
     name: 'the end of a write makes entries durable that replaced the written ones',
