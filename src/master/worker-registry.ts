@@ -9,24 +9,11 @@ import type { Caller } from '../model/principal.ts';
 import { idKey, type WorkerRow } from '../model/state-store.ts';
 import type { WorkerId, WorkerList, WorkerRegistration, WorkerStatus } from '../model/worker.ts';
 import type { LeaderMessage, WorkerMessage } from '../wire/registry-messages.ts';
+import type { WorkerStream, WorkerStreamListener } from '../wire/registry-server.ts';
 import type { LeaderGate } from './leader-gate.ts';
 import { whileLeading } from './leader-service.ts';
 import { requireDone } from './outcomes.ts';
 import type { ReplicatedState } from './replicated-state.ts';
-
-/** A worker's stream, as the registry speaks into it. */
-export interface WorkerConnection {
-  send(message: LeaderMessage): void;
-  /** Ends the stream; nothing is received from it afterwards. */
-  close(reason: SluiceError): void;
-}
-
-/** The registry's ear at a stream. */
-export interface WorkerListener {
-  receive(message: WorkerMessage): void;
-  /** The stream is gone. */
-  closed(): void;
-}
 
 export interface WorkerRegistryParts {
   readonly state: ReplicatedState;
@@ -40,6 +27,8 @@ export interface WorkerRegistryParts {
   readonly timeoutMs: number;
   /** A worker that is silent for longer than this loses its place in the ring. */
   readonly removalMs: number;
+  /** File ids that may wait to be sent to one worker in one turn; 100,000 unless said otherwise. */
+  readonly forgetMax?: number;
 }
 
 /** What the leader knows of a worker beyond its row. */
@@ -51,8 +40,7 @@ interface Heard {
 
 const CHECKS_PER_TIMEOUT = 5;
 const ROWS_PER_SCAN = 1_000;
-/** File ids that may wait to be sent to one worker in one turn. */
-const MAX_FORGET = 100_000;
+const FORGET_MAX = 100_000;
 const FORGET_PER_MESSAGE = 10_000;
 
 /**
@@ -85,15 +73,15 @@ export class WorkerRegistry {
   }
 
   /** A worker has opened a stream. */
-  connect(connection: WorkerConnection): WorkerListener {
-    const stream = new Stream(connection);
+  connect(connection: WorkerStream): WorkerStreamListener {
+    const stream = new Stream(connection, this.#parts.forgetMax ?? FORGET_MAX);
     if (!this.#leading) {
       stream.end(this.#parts.gate.notLeader());
-      return { receive: () => undefined, closed: () => undefined };
+      return { message: () => undefined, closed: () => undefined };
     }
     this.#streams.add(stream);
     return {
-      receive: (message) => this.#receive(stream, message),
+      message: (message) => this.#receive(stream, message),
       closed: () => {
         stream.open = false;
         this.#streams.delete(stream);
@@ -228,7 +216,7 @@ export class WorkerRegistry {
   #forget(id: InodeId): void {
     for (const stream of this.#streams) {
       if (!stream.registered || stream.forget(id)) continue;
-      const message = `More than ${MAX_FORGET} dropped files wait for worker ${stream.worker?.id}: connect again and reconcile`;
+      const message = `Too many dropped files wait for worker ${stream.worker?.id}: connect again and reconcile`;
       this.#drop(stream, new SluiceError('EXHAUSTED', message));
     }
   }
@@ -308,14 +296,16 @@ export class WorkerRegistry {
 
 /** One open stream. */
 class Stream {
-  readonly #connection: WorkerConnection;
+  readonly #connection: WorkerStream;
+  readonly #forgetMax: number;
   #forgotten: InodeId[] = [];
   worker: WorkerRegistration | undefined;
   registered = false;
   open = true;
 
-  constructor(connection: WorkerConnection) {
+  constructor(connection: WorkerStream, forgetMax: number) {
     this.#connection = connection;
+    this.#forgetMax = forgetMax;
   }
 
   send(message: LeaderMessage): void {
@@ -324,7 +314,7 @@ class Stream {
 
   /** Sends what one turn of the event loop drops in few messages. @returns false when too much waits */
   forget(id: InodeId): boolean {
-    if (this.#forgotten.length >= MAX_FORGET) return false;
+    if (this.#forgotten.length >= this.#forgetMax) return false;
     if (this.#forgotten.length === 0) setImmediate(() => this.#flush());
     this.#forgotten.push(id);
     return true;
@@ -333,7 +323,7 @@ class Stream {
   end(reason: SluiceError): void {
     if (!this.open) return;
     this.open = false;
-    this.#connection.close(reason);
+    this.#connection.end(reason);
   }
 
   #flush(): void {

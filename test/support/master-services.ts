@@ -79,6 +79,7 @@ export class MasterServices {
       metrics: this.metrics,
       timeoutMs: 10_000,
       removalMs: 60_000,
+      forgetMax: 100,
     });
     this.handlers = metadataHandlers({
       state: this.state,
