@@ -1,4 +1,4 @@
-import { bytes, duration, integer, list, text } from '../host/config/option.ts';
+import { bytes, duration, flag, integer, list, text } from '../host/config/option.ts';
 
 /** Who the masters are and how they elect. */
 export const quorumOptions = {
@@ -19,7 +19,7 @@ export const quorumOptions = {
   peers: list({
     key: 'master.peers',
     doc: 'All masters of the cluster, this one included, as name=host:port separated by commas',
-    fallback: 'master-1=127.0.0.1:19998',
+    fallback: 'master-1=127.0.0.1:19200',
   }),
   tick: duration(
     { key: 'master.raft.tick', doc: 'Step of the clock of elections and heartbeats', fallback: '15ms' },
@@ -60,5 +60,94 @@ export const journalOptions = {
   keepSize: bytes(
     { key: 'master.journal.keep-size', doc: 'Applied entries that stay on disk at most, by size', fallback: '64MiB' },
     { min: 1024 * 1024 },
+  ),
+};
+
+/** Where a master serves, and how its services behave. */
+export const serviceOptions = {
+  addresses: list({
+    key: 'master.addresses',
+    doc: 'Where clients reach each master, as name=host:port; a standby that knows the leader sends them straight to it',
+    fallback: '',
+  }),
+  blockSize: bytes(
+    { key: 'master.block-size', doc: 'Bytes per block of files that are created without saying', fallback: '64MiB' },
+    { min: 1024, max: 2 ** 40 },
+  ),
+  cluster: text(
+    {
+      key: 'master.cluster',
+      doc: 'Name of the cluster; its id is made of this and the names of its first masters',
+      fallback: 'sluice',
+    },
+    /^[A-Za-z0-9._-]{1,64}$/,
+    'name of letters, digits, dots, dashes and underscores',
+  ),
+  host: text({
+    key: 'master.host',
+    doc: 'Address that clients, workers and monitoring are served on; beyond loopback security.token is required',
+    fallback: '127.0.0.1',
+  }),
+  port: integer({ key: 'master.port', doc: 'Port for clients and workers', fallback: '19998' }, { max: 65_535 }),
+  rootOptions: list({
+    key: 'master.root.options',
+    doc: 'Options of the root UFS, as key=value separated by commas',
+    fallback: '',
+    secret: true,
+  }),
+  rootReadOnly: flag({ key: 'master.root.read-only', doc: 'Whether the root UFS is left as it is', fallback: 'false' }),
+  rootSyncInterval: duration(
+    {
+      key: 'master.root.sync-interval',
+      doc: 'Age at which metadata of the root UFS is looked up anew',
+      fallback: '1m',
+    },
+    { never: true },
+  ),
+  rootUfs: text({
+    key: 'master.root.ufs',
+    doc: 'UFS that a new cluster mounts at /, such as file:///data or s3://bucket; empty mounts none',
+    fallback: '',
+  }),
+  sessionIdle: duration(
+    {
+      key: 'master.session.idle',
+      doc: 'Sessions of clients that are silent for this long are forgotten',
+      fallback: '1h',
+    },
+    { min: 60_000 },
+  ),
+  statusPort: integer(
+    { key: 'master.status.port', doc: 'Port for /metrics, /healthz and /readyz', fallback: '19997' },
+    { max: 65_535 },
+  ),
+  supergroup: text({
+    key: 'master.supergroup',
+    doc: 'Group whose members have every right, like the user that runs the masters; empty gives it to none',
+    fallback: 'supergroup',
+  }),
+  ufsTimeout: duration(
+    {
+      key: 'master.ufs.timeout',
+      doc: 'A UFS that does not answer a look-up, or give the next page of a listing, for this long has failed',
+      fallback: '30s',
+    },
+    { min: 100 },
+  ),
+  workerRemoval: duration(
+    {
+      key: 'master.worker.removal',
+      doc: 'A worker that is silent for this long loses its place in the ring',
+      fallback: '1m',
+    },
+    { min: 100 },
+  ),
+  workerTimeout: duration(
+    {
+      key: 'master.worker.timeout',
+      doc: 'A worker that is silent for this long is published as lost',
+      fallback: '10s',
+    },
+    { min: 100 },
   ),
 };
