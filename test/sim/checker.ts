@@ -77,8 +77,9 @@ export class Checker {
   /** A message was decided on, though it may have to wait for a write. */
   decided(node: NodeId, to: NodeId, message: Message, status: RaftStatus): void {
     if (message.kind === 'vote') this.#campaigns.set(`${node} ${message.term}`, message.last);
-    // In the same step the voter may have heard the new leader already, and taken its entries.
-    if (message.kind !== 'voteReply' || !message.granted || status.last.term === message.term) return;
+    if (message.kind !== 'voteReply' || !message.granted) return;
+    // In the same step the voter may have heard the winner already, or a later one, and taken its entries.
+    if (status.term !== message.term || status.leader !== undefined) return;
     const asked = this.#campaigns.get(`${to} ${message.term}`);
     const { term, index } = status.last;
     const newer = asked !== undefined && (asked.term > term || (asked.term === term && asked.index >= index));
