@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { contentFolder, META_NAME, pageName, shardFolder, temporaryFolder } from './cache-layout.ts';
+import { contentFolder, META_NAME, pageName, pagesFolder, shardFolder, temporaryFolder } from './cache-layout.ts';
 import type { CachedContent } from './cached-content.ts';
 import { type ContentMeta, encodeContentMeta } from './content-meta.ts';
 import { encodePageHeader, PAGE_HEADER_BYTES, type PagePlace, verifiedPage } from './page-file.ts';
@@ -31,6 +31,8 @@ export class CacheDisk {
   /** Tells the temporary names of this process's life apart. */
   readonly #life = randomUUID().slice(0, 8);
   #temporaryCount = 0;
+  /** Shards whose names are known to be durable. */
+  readonly #durableShards = new Set<string>();
 
   constructor(folder: string, functions: DiskFunctions) {
     this.folder = folder;
@@ -63,21 +65,26 @@ export class CacheDisk {
       await this.#fs.rm(temporary, { force: true }).catch(() => undefined);
       throw thrown;
     }
-    if (durable) await this.syncFolder(join(path, '..'));
+    if (durable) await this.#syncFolder(join(path, '..'));
   }
 
   /** Makes the folder of a content, or gives an existing one these facts. */
   async writeContent(folder: string, meta: ContentMeta, durable: boolean): Promise<void> {
     await this.#fs.mkdir(folder, { recursive: true });
     await this.writeFile(join(folder, META_NAME), [new TextEncoder().encode(encodeContentMeta(meta))], durable);
-    if (durable) await this.syncFolder(shardFolder(this.folder, meta.fileId));
+    if (!durable) return;
+    const shard = shardFolder(this.folder, meta.fileId);
+    await this.#syncFolder(shard);
+    if (this.#durableShards.has(shard)) return;
+    await this.#syncFolder(pagesFolder(this.folder));
+    this.#durableShards.add(shard);
   }
 
   /** Renames the folder of a content to that of `key`. @returns the new path. */
   async moveContent(folder: string, key: ContentKey, durable: boolean): Promise<string> {
     const target = contentFolder(this.folder, key);
     await this.#fs.rename(folder, target);
-    if (durable) await this.syncFolder(shardFolder(this.folder, key.fileId));
+    if (durable) await this.#syncFolder(shardFolder(this.folder, key.fileId));
     return target;
   }
 
@@ -126,7 +133,7 @@ export class CacheDisk {
   }
 
   /** Makes the names in a folder durable; calls that come while a run is under way share the next one. */
-  syncFolder(folder: string): Promise<void> {
+  #syncFolder(folder: string): Promise<void> {
     const sync = this.#syncs.get(folder) ?? { next: undefined, running: undefined };
     this.#syncs.set(folder, sync);
     sync.next ??= (sync.running ?? Promise.resolve()).catch(() => undefined).then(() => this.#runSync(folder, sync));

@@ -12,7 +12,7 @@ import type { ContentKey } from './page-store.ts';
  * The length is in the name so that a start needs no look at each file.
  */
 
-export const SHARD_COUNT = 256;
+const SHARD_COUNT = 256;
 export const META_NAME = 'meta';
 
 export function formatPath(folder: string): string {

@@ -1,16 +1,7 @@
 import { join } from 'node:path';
 import { SluiceError } from '../model/errors.ts';
 import { type CacheDisk, type DiskFunctions, isAbsence } from './cache-disk.ts';
-import {
-  contentFolder,
-  formatPath,
-  META_NAME,
-  pagesFolder,
-  parsePageName,
-  SHARD_COUNT,
-  shardFolder,
-  temporaryFolder,
-} from './cache-layout.ts';
+import { contentFolder, formatPath, META_NAME, pagesFolder, parsePageName, temporaryFolder } from './cache-layout.ts';
 import { type CachedContent, newContent, placeNumber } from './cached-content.ts';
 import { parseContentMeta } from './content-meta.ts';
 import type { PageIndex } from './page-index.ts';
@@ -33,8 +24,7 @@ export async function prepareFolder(disk: CacheDisk, fs: DiskFunctions, pageSize
   await fs.rm(temporaryFolder(folder), { recursive: true, force: true });
   await checkFormat(disk, fs, pageSizeBytes);
   await fs.mkdir(temporaryFolder(folder), { recursive: true });
-  for (let shard = 0; shard < SHARD_COUNT; shard += 1) await fs.mkdir(shardFolder(folder, shard), { recursive: true });
-  await disk.syncFolder(pagesFolder(folder));
+  await fs.mkdir(pagesFolder(folder), { recursive: true });
   const text = JSON.stringify({ format: 1, pageSizeBytes });
   await disk.writeFile(formatPath(folder), [new TextEncoder().encode(`${text}\n`)], true);
 }

@@ -5,9 +5,15 @@ import type { MountId } from '../model/mount.ts';
 /** Largest page that a worker may be set to. Writes at multiples of it are aligned at every worker. */
 export const MAX_PAGE_SIZE_BYTES = 8 * 2 ** 20;
 
+/** Largest body with a checksum: it is held in memory until it is proved good. */
+export const MAX_CHECKED_BODY_BYTES = 16 * 2 ** 20;
+
+/** Largest block of a file. */
+const MAX_BLOCK_SIZE_BYTES = 2 ** 40;
+
 /** Headers of our own on block requests and replies, in lower case. */
 export const BLOCK_HEADERS = Object.freeze({
-  /** Request: CRC-32 of the whole body as eight hex digits; checked when given. */
+  /** Request: CRC-32 of the whole body as eight hex digits; checked when given, before a byte is used. */
   crc32: 'x-sluice-crc32',
   /** Reply to a read: pages of the range that were in the cache when the reply began. */
   hitPages: 'x-sluice-hit-pages',
@@ -130,8 +136,10 @@ export interface BlockServiceStatus {
   readonly pageCount: number;
 }
 
-type Kind = BlockRequest['kind'];
-type RequestOf<K extends Kind> = Extract<BlockRequest, { readonly kind: K }>;
+/** Word for each request. */
+export type BlockRequestKind = BlockRequest['kind'];
+/** The request of one kind. */
+export type BlockRequestOf<K extends BlockRequestKind> = Extract<BlockRequest, { readonly kind: K }>;
 
 interface Field {
   readonly wanted: string;
@@ -139,19 +147,30 @@ interface Field {
   parse(text: string): string | number | boolean | undefined;
 }
 
-interface Route<K extends Kind> {
+interface Route<K extends BlockRequestKind> {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** `{name}` stands for the field of that name; all other fields are in the query. */
   readonly path: string;
-  readonly fields: { readonly [F in keyof Omit<RequestOf<K>, 'kind'>]-?: Field };
+  readonly fields: { readonly [F in keyof Omit<BlockRequestOf<K>, 'kind'>]-?: Field };
 }
 
-const WHOLE: Field = {
-  wanted: 'a whole number below 2^53',
-  optional: false,
-  parse: (text) => (/^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined),
-};
-const SIZE: Field = { ...WHOLE, wanted: 'a whole number from 1', parse: (text) => WHOLE.parse(text) || undefined };
+function whole(min: number, max: number): Field {
+  return {
+    wanted: `a whole number from ${min} to ${max}`,
+    optional: false,
+    parse(text) {
+      const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
+const WHOLE = whole(0, Number.MAX_SAFE_INTEGER);
+const POSITIVE = whole(1, Number.MAX_SAFE_INTEGER);
+const BLOCK = whole(0, 2 ** 29 - 1);
+const BLOCK_LENGTH = whole(1, MAX_BLOCK_SIZE_BYTES);
+const BLOCK_OFFSET = whole(0, MAX_BLOCK_SIZE_BYTES - 1);
+const MODE = whole(0, 0o7777);
 const TEXT: Field = {
   wanted: 'text of 1 to 8192 characters',
   optional: false,
@@ -169,34 +188,34 @@ function optional(field: Field): Field {
 
 const BLOCK_PATH = '/v1/blocks/{fileId}/{block}';
 
-const ROUTES: { readonly [K in Kind]: Route<K> } = {
+const ROUTES: { readonly [K in BlockRequestKind]: Route<K> } = {
   readBlock: {
     method: 'GET',
     path: BLOCK_PATH,
     fields: {
       fileId: WHOLE,
-      block: WHOLE,
+      block: BLOCK,
       version: TEXT,
-      blockLength: SIZE,
+      blockLength: BLOCK_LENGTH,
       offsetInFile: WHOLE,
-      mount: optional(SIZE),
+      mount: optional(POSITIVE),
       path: optional(TEXT),
     },
   },
   writeBlock: {
     method: 'PUT',
     path: BLOCK_PATH,
-    fields: { fileId: WHOLE, block: WHOLE, version: TEXT, offset: WHOLE, protect: FLAG },
+    fields: { fileId: WHOLE, block: BLOCK, version: TEXT, offset: BLOCK_OFFSET, protect: FLAG },
   },
   openUpload: {
     method: 'POST',
     path: '/v1/uploads',
     fields: {
       fileId: WHOLE,
-      mount: SIZE,
+      mount: POSITIVE,
       path: TEXT,
-      blockSize: SIZE,
-      mode: optional(WHOLE),
+      blockSize: BLOCK_LENGTH,
+      mode: optional(MODE),
       owner: optional(TEXT),
       group: optional(TEXT),
     },
@@ -204,7 +223,7 @@ const ROUTES: { readonly [K in Kind]: Route<K> } = {
   appendUpload: {
     method: 'PUT',
     path: '/v1/uploads/{uploadId}/blocks/{block}',
-    fields: { uploadId: TEXT, block: WHOLE, offset: WHOLE, cache: FLAG },
+    fields: { uploadId: TEXT, block: BLOCK, offset: BLOCK_OFFSET, cache: FLAG },
   },
   completeUpload: {
     method: 'POST',

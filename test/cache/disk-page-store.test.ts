@@ -48,9 +48,9 @@ describe('after a crash', () => {
     await fs.writeFile(join(content, 'notes.txt'), 'x');
     await fs.writeFile(join(content, '0-00-1000'), 'x');
     await fs.writeFile(join(content, '0-1-99999'), 'larger than a page');
-    await fs.mkdir(join(folder, 'pages', '05', '5-abc'));
+    await fs.mkdir(join(folder, 'pages', '05', '5-abc'), { recursive: true });
     await fs.mkdir(join(folder, 'pages', 'strange'));
-    await fs.writeFile(join(folder, 'pages', '06', 'file'), 'x');
+    await fs.writeFile(join(folder, 'pages', '05', 'file'), 'x');
     const again = await openStore({ folder });
     expect(await again.metric('sluice_cache_foreign_files_total')).toBe(6);
     expect(await again.store.get(key(1))).toEqual(Buffer.from(pageBytes(1)));

@@ -1,0 +1,76 @@
+import type { PageStore } from '../cache/page-store.ts';
+import type { Metrics } from '../host/metrics.ts';
+import type { BlockServiceStatus } from '../wire/block-protocol.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { type BlockHandlers, replyJson, replyNothing, replyText } from './exchange.ts';
+import type { PageReader } from './page-reader.ts';
+import { announcedCrc, bodyChunks, bodyLength, checkedChunks } from './request-body.ts';
+import { serveRead } from './serve-read.ts';
+import { serveWrite } from './serve-write.ts';
+import type { UploadSessions } from './upload-sessions.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
+
+export interface BlockService {
+  readonly workerId: string;
+  readonly store: PageStore;
+  readonly reader: PageReader;
+  readonly uploads: UploadSessions;
+  /** For bodies on their way into the cache. */
+  readonly writeBudget: ByteBudget;
+  readonly metrics: Metrics;
+  readonly counters: WorkerMetrics;
+}
+
+/** What each request of the block protocol does. */
+export function blockHandlers(service: BlockService): BlockHandlers {
+  const { store, uploads, writeBudget, counters } = service;
+  return {
+    readBlock: (exchange) => serveRead(service.reader, store.pageSizeBytes, exchange),
+    writeBlock: (exchange) => serveWrite(store, writeBudget, counters, exchange),
+    openUpload: async ({ request, outgoing }) => replyJson(outgoing, await uploads.open(request)),
+    appendUpload: async ({ request, incoming, outgoing, signal }) => {
+      const length = bodyLength(incoming);
+      const crc = announcedCrc(incoming, length);
+      const held = crc === undefined ? 0 : length;
+      await writeBudget.acquire(held, signal);
+      try {
+        const chunks = crc === undefined ? bodyChunks(incoming) : fromArray(await checkedChunks(incoming, crc));
+        await uploads.append(request, chunks);
+      } finally {
+        writeBudget.release(held);
+      }
+      counters.bytesReceived.add(length);
+      replyNothing(outgoing);
+    },
+    completeUpload: async ({ request, outgoing }) =>
+      replyJson(outgoing, await uploads.complete(request.uploadId, request.length)),
+    abortUpload: async ({ request, outgoing }) => {
+      await uploads.abort(request.uploadId);
+      replyNothing(outgoing);
+    },
+    adoptContent: async ({ request, outgoing }) => {
+      const { fileId, from, to, protect } = request;
+      await store.adopt({ fileId, version: from }, { fileId, version: to }, { protect });
+      replyNothing(outgoing);
+    },
+    dropContent: async ({ request, outgoing }) => {
+      await store.drop(request.fileId, request.version);
+      replyNothing(outgoing);
+    },
+    status: async ({ outgoing }) => {
+      const status: BlockServiceStatus = {
+        workerId: service.workerId,
+        pageSizeBytes: store.pageSizeBytes,
+        ...store.usage(),
+      };
+      replyJson(outgoing, status);
+    },
+    metrics: async ({ outgoing }) =>
+      replyText(outgoing, 200, await service.metrics.text(), 'text/plain; version=0.0.4; charset=utf-8'),
+    health: async ({ outgoing }) => replyText(outgoing, 200, 'ok\n', 'text/plain; charset=utf-8'),
+  };
+}
+
+async function* fromArray(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}

@@ -1,0 +1,149 @@
+import type { PageStore } from '../cache/page-store.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { ByteRange } from '../wire/block-range.ts';
+import { type BlockContent, lastPage, pageLength } from './block-content.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { PageFetcher } from './page-fetcher.ts';
+import { SequentialAccess } from './sequential-access.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
+
+/** Pages that one reader holds at a time at most, in bytes: enough to overlap disk, UFS and network. */
+const WINDOW_BYTES = 4 * 2 ** 20;
+
+export interface PageReaderOptions {
+  readonly store: PageStore;
+  readonly fetcher: PageFetcher;
+  /** For pages from when they are wanted until the client has taken them. */
+  readonly budget: ByteBudget;
+  /** Bytes that one read of a UFS fetches at most. */
+  readonly fetchBytes: number;
+  readonly metrics: WorkerMetrics;
+}
+
+export interface Reading {
+  /** Pages that are in the cache, and not, as the reading begins. */
+  readonly hits: number;
+  readonly misses: number;
+  /** The bytes of the range in order. A chunk's memory counts as used until the next one is asked for. */
+  readonly chunks: AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+interface WindowEntry {
+  readonly page: number;
+  readonly bytes: Promise<Uint8Array>;
+}
+
+/** Reads ranges of blocks through the cache. */
+export class PageReader {
+  readonly #options: PageReaderOptions;
+  readonly #sequential: SequentialAccess;
+  readonly #fetchPages: number;
+
+  constructor(options: PageReaderOptions) {
+    this.#options = options;
+    this.#fetchPages = Math.max(1, Math.floor(options.fetchBytes / options.store.pageSizeBytes));
+    this.#sequential = new SequentialAccess(this.#fetchPages);
+  }
+
+  /** @throws NOT_FOUND for content without UFS that this worker has not got whole. */
+  open(content: BlockContent, range: ByteRange, signal: AbortSignal): Reading {
+    const first = Math.floor(range.start / content.pageSizeBytes);
+    const last = Math.floor((range.end - 1) / content.pageSizeBytes);
+    let hits = 0;
+    for (let page = first; page <= last; page += 1) if (this.#has(content, page)) hits += 1;
+    const misses = last - first + 1 - hits;
+    if (misses > 0 && content.ufs === undefined) throw notHere(content);
+    this.#options.metrics.pageHits.add(hits);
+    this.#options.metrics.pageMisses.add(misses);
+    const ahead = content.ufs === undefined ? 0 : this.#sequential.note(content, first, last);
+    const fetchUpTo = Math.min(last + ahead, lastPage(content));
+    return { hits, misses, chunks: this.#chunks(content, range, { first, last, fetchUpTo }, signal) };
+  }
+
+  #has(content: BlockContent, page: number): boolean {
+    const { fileId, version, block } = content;
+    return this.#options.store.has({ fileId, version, block, page });
+  }
+
+  async *#chunks(
+    content: BlockContent,
+    range: ByteRange,
+    pages: { readonly first: number; readonly last: number; readonly fetchUpTo: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { budget } = this.#options;
+    const window: WindowEntry[] = [];
+    const windowPages = Math.max(1, Math.floor(WINDOW_BYTES / content.pageSizeBytes));
+    let next = pages.first;
+    try {
+      for (let page = pages.first; page <= pages.last; page += 1) {
+        // The first page waits for memory; further ones are a convenience and come only while memory is free.
+        if (window.length === 0) await budget.acquire(pageLength(content, page), signal);
+        while (next <= pages.last && window.length < windowPages) {
+          if (next > page && !budget.tryAcquire(pageLength(content, next))) break;
+          window.push({ page: next, bytes: this.#start(content, next, pages.fetchUpTo) });
+          next += 1;
+        }
+        const bytes = await (window[0] as WindowEntry).bytes;
+        if (signal.aborted) throw new SluiceError('CANCELLED', 'The caller gave up');
+        const base = page * content.pageSizeBytes;
+        yield bytes.subarray(Math.max(0, range.start - base), Math.min(bytes.length, range.end - base));
+        window.shift();
+        budget.release(pageLength(content, page));
+      }
+    } finally {
+      for (const entry of window) budget.release(pageLength(content, entry.page));
+    }
+  }
+
+  /** A page from the cache or its flight; never throws at once, so that the window stays whole. */
+  #start(content: BlockContent, page: number, fetchUpTo: number): Promise<Uint8Array> {
+    const { fetcher, metrics } = this.#options;
+    const flight = fetcher.flight(content, page);
+    const cached = flight === undefined && this.#has(content, page);
+    const counter = cached ? metrics.bytesFromCache : metrics.bytesFromUfs;
+    const bytes = flight ?? (cached ? this.#cached(content, page) : this.#fetch(content, page, fetchUpTo));
+    const counted = bytes.then((given) => {
+      counter.add(given.length);
+      return given;
+    });
+    // Whoever stops reading does not wait for the pages behind; their errors have no one to tell.
+    counted.catch(() => undefined);
+    return counted;
+  }
+
+  async #cached(content: BlockContent, page: number): Promise<Uint8Array> {
+    const { fileId, version, block } = content;
+    const bytes = await this.#options.store.get({ fileId, version, block, page });
+    if (bytes?.length === pageLength(content, page)) return bytes;
+    // Evicted or damaged meanwhile, or of a wrong length, which only a wrong writer can have caused.
+    if (bytes !== undefined && content.ufs === undefined)
+      throw new SluiceError(
+        'CORRUPT',
+        `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes instead of ${pageLength(content, page)}`,
+      );
+    return this.#options.fetcher.flight(content, page) ?? this.#fetch(content, page, page);
+  }
+
+  /** Fetches the page and the missing ones behind it, as far as one read may go. */
+  async #fetch(content: BlockContent, page: number, fetchUpTo: number): Promise<Uint8Array> {
+    if (content.ufs === undefined) throw notHere(content);
+    const { fetcher } = this.#options;
+    let count = 1;
+    while (
+      count < this.#fetchPages &&
+      page + count <= fetchUpTo &&
+      !this.#has(content, page + count) &&
+      fetcher.flight(content, page + count) === undefined
+    )
+      count += 1;
+    return fetcher.fetch(content, content.ufs.mountId, content.ufs.path, page, count);
+  }
+}
+
+function notHere(content: BlockContent): SluiceError {
+  return new SluiceError(
+    'NOT_FOUND',
+    `Block ${content.block} of file ${content.fileId} is not on this worker, and no UFS has it: ask another worker`,
+  );
+}
