@@ -1,0 +1,130 @@
+import { must } from '../base/assert.ts';
+import type { Clock } from '../base/clock.ts';
+import { apply } from '../model/apply.ts';
+import type { Applied } from '../model/command.ts';
+import type { Entry } from '../raft/entry.ts';
+import type { LogStore } from '../raft/log-store.ts';
+import type { LogIndex } from '../raft/position.ts';
+import { decodeJournalEntry } from '../wire/codec/command.ts';
+import type { JournalRing } from './journal-ring.ts';
+import type { LevelStateStore } from './level-state-store.ts';
+
+export interface ApplyPumpParts {
+  readonly state: LevelStateStore;
+  readonly ring: JournalRing;
+  readonly log: LogStore;
+  readonly clock: Clock;
+  /** The entry has been applied; `applied` is what came of its command, undefined for entries without one. */
+  applied(entry: Entry, applied: Applied | undefined): void;
+  /** The entry says that all members hold the log up to `index`. */
+  heldByAll(entry: Entry, index: LogIndex): void;
+  /** A slice is done. */
+  sliced(entries: number, ms: number): void;
+  /** The state cannot go on: an invariant is broken, or the disk failed. */
+  failed(error: unknown): void;
+}
+
+/** The event loop gets its turn after this long. */
+const SLICE_MS = 5;
+/** The clock is looked at after so many entries. */
+const ENTRIES_PER_LOOK = 16;
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * Hands committed entries to the state machine, in order, a slice per turn. It stops while the state store has more
+ * changes in memory than it may.
+ */
+export class ApplyPump {
+  readonly #parts: ApplyPumpParts;
+  /** Entries up to here may be applied. */
+  #committed: LogIndex;
+  /** Entries that came from the disk; the first is at `#readFrom`. */
+  #read: readonly Entry[] = [];
+  #readFrom: LogIndex = 0;
+  /** Something else will call `run`: a read, the state store, or the next turn. */
+  #waiting = false;
+  #stopped = false;
+
+  constructor(parts: ApplyPumpParts) {
+    this.#parts = parts;
+    this.#committed = parts.state.applied.index;
+  }
+
+  /** Entries that are committed and not applied. */
+  get backlog(): number {
+    return this.#committed - this.#parts.state.applied.index;
+  }
+
+  /** Entries up to `to` are committed and durable here. */
+  extend(to: LogIndex): void {
+    this.#committed = to;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Applies a slice. */
+  run(): void {
+    if (this.#waiting || this.#stopped || this.backlog === 0) return;
+    const { state, clock } = this.#parts;
+    const began = clock.monotonicMs();
+    let count = 0;
+    try {
+      while (this.backlog > 0 && !this.#waiting && !this.#stopped) {
+        if (!state.pause()) {
+          this.#wait((go) => state.whenRoom(go));
+        } else if (count > 0 && count % ENTRIES_PER_LOOK === 0 && clock.monotonicMs() - began > SLICE_MS) {
+          this.#wait((go) => setImmediate(go));
+        } else {
+          const entry = this.#entry(state.applied.index + 1);
+          if (entry === undefined) break;
+          this.#apply(entry);
+          count += 1;
+        }
+      }
+      state.pause();
+    } catch (thrown) {
+      this.#parts.failed(thrown);
+      return;
+    }
+    if (count > 0) this.#parts.sliced(count, clock.monotonicMs() - began);
+  }
+
+  #wait(until: (go: () => void) => void): void {
+    this.#waiting = true;
+    until(() => {
+      this.#waiting = false;
+      this.run();
+    });
+  }
+
+  /** The entry at `index`; undefined when it has to be read first, which then begins. */
+  #entry(index: LogIndex): Entry | undefined {
+    const known = this.#parts.ring.get(index) ?? this.#read[index - this.#readFrom];
+    if (known !== undefined) return known;
+    this.#wait((go) => {
+      this.#parts.log.read(index, this.#committed, READ_BYTES).then((entries) => {
+        this.#read = entries;
+        this.#readFrom = must(entries[0], 'A read gives at least one entry').index;
+        go();
+      }, this.#parts.failed);
+    });
+    return undefined;
+  }
+
+  #apply(entry: Entry): void {
+    const { state } = this.#parts;
+    const position = { term: entry.term, index: entry.index };
+    if (entry.kind !== 'command') {
+      state.finishEntry(position);
+      this.#parts.applied(entry, undefined);
+      return;
+    }
+    const said = decodeJournalEntry(entry.bytes);
+    const applied = said.kind === 'command' ? apply(state, said.stamped) : undefined;
+    state.finishEntry(position);
+    if (said.kind === 'heldByAll') this.#parts.heldByAll(entry, said.index);
+    this.#parts.applied(entry, applied);
+  }
+}

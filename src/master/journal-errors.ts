@@ -1,0 +1,36 @@
+import { SluiceError } from '../model/errors.ts';
+import type { NodeId } from '../raft/position.ts';
+
+/** What was proposed may or may not take effect. */
+export function unknownFate(why: string): SluiceError {
+  return new SluiceError(
+    'UNAVAILABLE',
+    `${why}: the operation may still take effect; try again under the same request id`,
+    {
+      details: { fate: 'unknown' },
+    },
+  );
+}
+
+/** Another master leads, or nobody does; nothing took effect. */
+export function notLeader(
+  self: NodeId,
+  leader: NodeId | undefined,
+  addresses: ReadonlyMap<NodeId, string>,
+): SluiceError {
+  const address = leader === undefined || leader === self ? undefined : addresses.get(leader);
+  if (address === undefined)
+    return new SluiceError('NOT_LEADER', `Master ${self} does not lead and knows no leader now: try again soon`);
+  return new SluiceError('NOT_LEADER', `Master ${self} does not lead: ask ${leader} at ${address}`, {
+    details: { leader: address },
+  });
+}
+
+/** The journal cannot take more now; nothing took effect. */
+export function overloaded(waiting: number): SluiceError {
+  return new SluiceError('EXHAUSTED', `The journal is full (${waiting} proposals wait): send less, or try again later`);
+}
+
+export function stopped(self: NodeId, why: string): SluiceError {
+  return new SluiceError('UNAVAILABLE', `Master ${self} ${why}: ask another one`);
+}

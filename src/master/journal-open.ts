@@ -1,0 +1,115 @@
+import type { Clock, Timers } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { ValuesOf } from '../host/config/option.ts';
+import type { Logger } from '../host/logger.ts';
+import type { Metrics } from '../host/metrics.ts';
+import { SluiceError } from '../model/errors.ts';
+import { DEFAULT_RAFT_LIMITS, type RaftLimits } from '../raft/options.ts';
+import type { NodeId } from '../raft/position.ts';
+import type { Transport, TransportListener } from '../raft/transport.ts';
+import { Journal } from './journal.ts';
+import { LevelLogStore } from './level-log-store.ts';
+import { LevelStateStore } from './level-state-store.ts';
+import type { journalOptions, quorumOptions } from './options.ts';
+
+export interface JournalEnvironment {
+  /** Folder for `journal` and `state`; held exclusively by the caller. */
+  readonly folder: string;
+  readonly quorum: ValuesOf<typeof quorumOptions>;
+  readonly values: ValuesOf<typeof journalOptions>;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  connect(listener: TransportListener): Transport;
+  /** See `JournalParts`. */
+  onFatal(error: SluiceError): void;
+}
+
+/** Reads `master.peers`. @throws SluiceError INVALID_ARGUMENT when it is malformed, or `self` is not in it. */
+export function parsePeers(peers: readonly string[], self: NodeId): ReadonlyMap<NodeId, string> {
+  const members = new Map<NodeId, string>();
+  for (const peer of peers) {
+    const match = /^([A-Za-z0-9._-]{1,64})=(\S+:\d{1,5})$/.exec(peer);
+    const [, name = '', address = ''] = match ?? [];
+    if (match === null || members.has(name))
+      throw new SluiceError(
+        'INVALID_ARGUMENT',
+        `master.peers has ${JSON.stringify(peer)}: write name=host:port, each name once`,
+      );
+    members.set(name, address);
+  }
+  if (members.has(self)) return members;
+  const names = [...members.keys()].join(', ');
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `master.name ${self} is not among master.peers (${names}): add it, or correct the name`,
+  );
+}
+
+/** Turns durations into ticks. @throws SluiceError INVALID_ARGUMENT when they do not fit each other. */
+export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
+  const electionTicks = Math.round(quorum.electionTimeout / quorum.tick);
+  const heartbeatTicks = Math.max(1, Math.round(quorum.heartbeat / quorum.tick));
+  if (electionTicks < 3 * heartbeatTicks)
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `master.raft.election-timeout must be at least three times master.raft.heartbeat and of master.raft.tick`,
+    );
+  return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 4 * electionTicks };
+}
+
+/**
+ * Opens state and journal, checks that they belong together, and starts.
+ * @throws SluiceError CORRUPT when the journal lost entries, and as the stores do.
+ */
+export async function openJournal(environment: JournalEnvironment): Promise<Journal> {
+  const { folder, quorum, values, clock, timers, random, logger, metrics } = environment;
+  const members = parsePeers(quorum.peers, quorum.name);
+  const limits = raftLimits(quorum);
+  // The state store may fail before there is a journal to stop.
+  let fatal = (error: SluiceError): void => environment.onFatal(error);
+  const state = await LevelStateStore.open({
+    folder: `${folder}/state`,
+    cacheBytes: values.stateCache,
+    timers,
+    onFatal: (error) => fatal(error),
+  });
+  const log = new LevelLogStore(`${folder}/journal`);
+  try {
+    const stored = await log.open();
+    const { index } = state.applied;
+    if (index > stored.last.index || index < stored.base.index)
+      throw new SluiceError(
+        'CORRUPT',
+        `The journal in ${folder} has entries ${stored.base.index + 1} to ${stored.last.index}, the state there is at ${index}: ` +
+          'stop this master, move the folder away, and copy the folders journal and state of another stopped master here',
+      );
+    const journal = new Journal({
+      name: quorum.name,
+      members,
+      limits,
+      tickMs: quorum.tick,
+      recentBytes: values.recentEntries,
+      keepEntries: values.keepEntries,
+      keepBytes: values.keepSize,
+      log,
+      stored,
+      state,
+      clock,
+      timers,
+      random,
+      logger,
+      metrics,
+      connect: (listener) => environment.connect(listener),
+      onFatal: (error) => environment.onFatal(error),
+    });
+    fatal = (error) => journal.fail(error);
+    return journal;
+  } catch (thrown) {
+    await state.close();
+    await log.close();
+    throw thrown;
+  }
+}

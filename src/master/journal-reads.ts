@@ -1,0 +1,87 @@
+import { SluiceError } from '../model/errors.ts';
+import type { ReadToken } from '../raft/event.ts';
+import type { LogIndex } from '../raft/position.ts';
+
+/** Somebody who waits until the state is fresh enough. */
+export interface Reader {
+  resolve(): void;
+  reject(error: SluiceError): void;
+}
+
+interface Ready {
+  readonly index: LogIndex;
+  readonly readers: readonly Reader[];
+}
+
+/** Readers at the door in one turn, across all stages. */
+const MAX_READERS = 65_536;
+
+/**
+ * Readers on their way: collected in the turn, then behind one question to Raft for all of them, then waiting until the
+ * index that Raft named has been applied.
+ */
+export class JournalReads {
+  #collected: Reader[] = [];
+  readonly #asked = new Map<ReadToken, readonly Reader[]>();
+  #ready: Ready[] = [];
+  #lastToken: ReadToken = 0;
+  #waiting = 0;
+
+  /** @throws SluiceError EXHAUSTED when too many wait. */
+  add(reader: Reader): void {
+    if (this.#waiting >= MAX_READERS)
+      throw new SluiceError('EXHAUSTED', `${MAX_READERS} reads wait for the other masters: try again later`);
+    this.#waiting += 1;
+    this.#collected.push(reader);
+  }
+
+  /** Everything collected becomes one question. @returns its token, or undefined when nobody waits. */
+  ask(): ReadToken | undefined {
+    if (this.#collected.length === 0) return undefined;
+    this.#lastToken += 1;
+    this.#asked.set(this.#lastToken, this.#collected);
+    this.#collected = [];
+    return this.#lastToken;
+  }
+
+  /** The readers behind `token` may read when `index` is applied. */
+  answered(token: ReadToken, index: LogIndex): void {
+    const readers = this.#take(token);
+    if (readers.length > 0) this.#ready.push({ index, readers });
+  }
+
+  failed(token: ReadToken, error: SluiceError): void {
+    this.#reject(this.#take(token), error);
+  }
+
+  /** Everything up to `index` is applied. */
+  applied(index: LogIndex): void {
+    if (this.#ready.length === 0) return;
+    const now = this.#ready.filter((each) => each.index <= index);
+    if (now.length === 0) return;
+    this.#ready = this.#ready.filter((each) => each.index > index);
+    for (const { readers } of now) {
+      this.#waiting -= readers.length;
+      for (const reader of readers) reader.resolve();
+    }
+  }
+
+  failAll(error: SluiceError): void {
+    const all = [this.#collected, ...this.#asked.values(), ...this.#ready.map((each) => each.readers)];
+    this.#collected = [];
+    this.#asked.clear();
+    this.#ready = [];
+    for (const readers of all) this.#reject(readers, error);
+  }
+
+  #take(token: ReadToken): readonly Reader[] {
+    const readers = this.#asked.get(token) ?? [];
+    this.#asked.delete(token);
+    return readers;
+  }
+
+  #reject(readers: readonly Reader[], error: SluiceError): void {
+    this.#waiting -= readers.length;
+    for (const reader of readers) reader.reject(error);
+  }
+}

@@ -1,0 +1,467 @@
+import { assert, must } from '../base/assert.ts';
+import type { Clock, Timers } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Logger } from '../host/logger.ts';
+import type { Metrics } from '../host/metrics.ts';
+import type { Closeable } from '../host/scope.ts';
+import type { Applied, Command, Outcome } from '../model/command.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { RequestId } from '../model/operations.ts';
+import type { Caller } from '../model/principal.ts';
+import type { QuorumInfo } from '../model/report.ts';
+import type { DropReason, Effect, Role } from '../raft/effect.ts';
+import type { Entry } from '../raft/entry.ts';
+import type { Event, Proposal, ProposalId } from '../raft/event.ts';
+import type { LogStore, StoredLog } from '../raft/log-store.ts';
+import { membershipOf } from '../raft/membership.ts';
+import type { Message } from '../raft/message.ts';
+import type { RaftLimits } from '../raft/options.ts';
+import type { LogIndex, NodeId } from '../raft/position.ts';
+import { Raft } from '../raft/raft.ts';
+import type { Transport, TransportListener } from '../raft/transport.ts';
+import { encodeJournalEntry } from '../wire/codec/command.ts';
+import { AppendPump } from './append-pump.ts';
+import { ApplyPump } from './apply-pump.ts';
+import { JournalCompaction } from './journal-compaction.ts';
+import { notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
+import { exposeGauges, JournalMetrics } from './journal-metrics.ts';
+import { quorumInfo } from './journal-quorum.ts';
+import { JournalReads } from './journal-reads.ts';
+import { JournalRing } from './journal-ring.ts';
+import type { LevelStateStore } from './level-state-store.ts';
+import type { Leadership, ReplicatedState, StateListener } from './replicated-state.ts';
+import { StoragePump } from './storage-pump.ts';
+import { Ticker } from './ticker.ts';
+import { type Waiter, Waiters } from './waiters.ts';
+
+export interface JournalParts {
+  readonly name: NodeId;
+  /** All members, this one included, with the addresses at which clients reach them. */
+  readonly members: ReadonlyMap<NodeId, string>;
+  readonly limits: RaftLimits;
+  readonly tickMs: number;
+  /** Memory for entries that peers are sent from. */
+  readonly recentBytes: number;
+  /** What stays on disk behind the last applied entry. */
+  readonly keepEntries: number;
+  readonly keepBytes: number;
+  /** Open. */
+  readonly log: LogStore;
+  /** What `log.open` told. */
+  readonly stored: StoredLog;
+  readonly state: LevelStateStore;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Connects to the other members; called once. */
+  connect(listener: TransportListener): Transport;
+  /** The journal has stopped for ever and answers nobody: the process must report the error and exit. Called once. */
+  onFatal(error: SluiceError): void;
+}
+
+/** Proposals between the door and their outcome. */
+const MAX_WAITING = 65_536;
+/** Nobody waits for what the journal proposes itself. */
+const NOBODY: Waiter = Object.freeze({ resolve: () => undefined, reject: () => undefined });
+
+/**
+ * Drives the Raft core: what arrives during one turn of the event loop enters it together, and its effects become one write,
+ * one message to each peer, and a slice of applying. All callbacks run in the one event loop, and between an event and its
+ * effects nothing is awaited.
+ */
+export class Journal implements ReplicatedState, TransportListener, Closeable {
+  readonly state: LevelStateStore;
+  readonly #parts: JournalParts;
+  readonly #raft: Raft;
+  readonly #metrics: JournalMetrics;
+  readonly #ring: JournalRing;
+  readonly #storage: StoragePump;
+  readonly #appends: AppendPump;
+  readonly #apply: ApplyPump;
+  readonly #compaction: JournalCompaction;
+  readonly #waiters = new Waiters();
+  readonly #reads = new JournalReads();
+  readonly #listeners = new Set<StateListener>();
+  readonly #heardMs = new Map<NodeId, number>();
+  readonly #transport: Transport;
+  readonly #ticker: Ticker;
+  #inbox: Event[] = [];
+  #proposals: Proposal[] = [];
+  /** Who waits for `#proposals`, in the same order. */
+  #proposers: Waiter[] = [];
+  #lastProposal: ProposalId = 0;
+  #scheduled = false;
+  #role: Role = 'follower';
+  #term: number;
+  #leader: NodeId | undefined;
+  #leading = false;
+  /** A note for the compaction is on its way through the journal. */
+  #noting = false;
+  /** Why nothing is accepted any more. */
+  #stopped: SluiceError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: JournalParts) {
+    const { name, members, limits, stored, state, log, clock, random } = parts;
+    this.#parts = parts;
+    this.state = state;
+    this.#metrics = new JournalMetrics(parts.metrics);
+    this.#term = stored.ballot.term;
+    const membership = membershipOf([...members.keys()]);
+    this.#raft = new Raft({ ...limits, id: name, membership, stored, applied: state.applied.index, random });
+    this.#ring = new JournalRing(stored.last.index, parts.recentBytes);
+    const failed = (error: unknown) => this.#fatal(error);
+    const send = (to: NodeId, message: Message) => this.#deliver(to, message);
+    this.#storage = new StoragePump({
+      log,
+      clock,
+      metrics: this.#metrics,
+      send,
+      persisted: (write) => this.#arrive({ kind: 'persisted', write }),
+      failed,
+    });
+    this.#appends = new AppendPump({
+      ring: this.#ring,
+      log,
+      maxFrameBytes: limits.maxFrameBytes,
+      send,
+      leads: (term) => this.#role === 'leader' && this.#term === term,
+      tooOld: (peer, index) => this.#tooOld(peer, index),
+      failed,
+    });
+    this.#compaction = new JournalCompaction(
+      { log, keepEntries: parts.keepEntries, keepBytes: parts.keepBytes, flushed: () => state.flushed, failed },
+      state.applied.index,
+    );
+    this.#apply = new ApplyPump({
+      state,
+      ring: this.#ring,
+      log,
+      clock,
+      applied: (entry, applied) => this.#applied(entry, applied),
+      heldByAll: (entry, index) => this.#heldByAll(entry, index),
+      sliced: (entries, ms) => this.#sliced(entries, ms),
+      failed,
+    });
+    this.#exposeGauges();
+    this.#transport = parts.connect(this);
+    this.#ticker = this.#startTicker();
+    this.#schedule();
+  }
+
+  // --- ReplicatedState
+
+  propose(command: Command, by: { readonly principal: Caller; readonly requestId?: RequestId }): Promise<Outcome> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
+    const waiting = this.#waiters.size + this.#proposers.length;
+    if (waiting >= MAX_WAITING) return Promise.reject(overloaded(waiting));
+    const { principal, requestId } = by;
+    const { user, groups, superuser } = principal;
+    const stamped = {
+      atMs: this.#parts.clock.wallMs(),
+      principal: { user, groups, superuser },
+      ...(requestId === undefined ? {} : { requestId }),
+      command,
+    };
+    const bytes = encodeJournalEntry({ kind: 'command', stamped });
+    return new Promise((resolve, reject) => this.#submit(bytes, { resolve, reject }));
+  }
+
+  barrier(): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    return new Promise((resolve, reject) => {
+      this.#reads.add({ resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  leadership(): Leadership {
+    return { leading: this.#leading, term: this.#term, leader: this.#leader };
+  }
+
+  quorum(): QuorumInfo {
+    return quorumInfo({
+      clusterId: this.state.get('cluster', '')?.clusterId ?? '',
+      status: this.#raft.status(),
+      appliedIndex: this.state.applied.index,
+      members: this.#parts.members,
+      sinceHeardMs: (peer) => {
+        const heard = this.#heardMs.get(peer);
+        return heard === undefined ? -1 : this.#parts.clock.monotonicMs() - heard;
+      },
+    });
+  }
+
+  subscribe(listener: StateListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Hands leadership to `to`, a caught-up member; does nothing when this master does not lead. */
+  transferLeadership(to: NodeId): void {
+    this.#arrive({ kind: 'transferLeadership', to });
+  }
+
+  /** Stops for ever because of an error elsewhere, e.g. of the state store's disk; tells `onFatal`. */
+  fail(error: SluiceError): void {
+    this.#fatal(error);
+  }
+
+  // --- TransportListener
+
+  receive(from: NodeId, message: Message): void {
+    if (!this.#parts.members.has(from)) return;
+    this.#heardMs.set(from, this.#parts.clock.monotonicMs());
+    this.#arrive({ kind: 'receive', from, message });
+  }
+
+  peerReachable(peer: NodeId): void {
+    this.#arrive({ kind: 'peerReachable', peer });
+  }
+
+  peerUnreachable(peer: NodeId): void {
+    this.#arrive({ kind: 'peerUnreachable', peer });
+  }
+
+  /** Stops, then flushes and closes the state and the log. Who still waits is told that the fate is unknown. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#stop(stopped(this.#parts.name, 'is closing'), 'This master is closing');
+    await this.#storage.idle();
+    await this.#compaction.idle();
+    try {
+      await this.state.close();
+    } finally {
+      await this.#parts.log.close();
+    }
+  }
+
+  // --- The turn
+
+  #arrive(event: Event): void {
+    this.#inbox.push(event);
+    this.#schedule();
+  }
+
+  #submit(bytes: Uint8Array, waiter: Waiter): void {
+    this.#lastProposal += 1;
+    this.#proposals.push({ id: this.#lastProposal, bytes });
+    this.#proposers.push(waiter);
+    this.#schedule();
+  }
+
+  /** The turn comes after the network has been read once more, so that it finds everything that is there. */
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped !== undefined) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#stopped === undefined) this.#turn();
+    });
+  }
+
+  #turn(): void {
+    const began = this.#parts.clock.monotonicMs();
+    const events = this.#inbox;
+    this.#inbox = [];
+    const proposals = this.#proposals;
+    const proposers = this.#proposers;
+    if (proposals.length > 0) {
+      this.#proposals = [];
+      this.#proposers = [];
+      events.push({ kind: 'propose', proposals });
+    }
+    const token = this.#reads.ask();
+    if (token !== undefined) events.push({ kind: 'read', token });
+    try {
+      const firstProposal = proposals[0]?.id ?? 0;
+      for (const effect of this.#raft.stepAll(events)) this.#perform(effect, firstProposal, proposers);
+      if (events.some((event) => event.kind === 'persisted')) this.#ring.markDurable(this.#raft.status().durable);
+    } catch (thrown) {
+      this.#fatal(thrown);
+      for (const proposer of proposers) proposer.reject(unknownFate('This master has failed'));
+      return;
+    }
+    this.#apply.run();
+    this.#metrics.turned(this.#parts.clock.monotonicMs() - began);
+  }
+
+  #perform(effect: Effect, firstProposal: ProposalId, proposers: readonly Waiter[]): void {
+    switch (effect.kind) {
+      case 'stage':
+        this.#ring.stage(effect.entries, effect.truncateFrom);
+        break;
+      case 'write':
+        this.#storage.write(effect);
+        break;
+      case 'send':
+        if (effect.after === undefined) this.#deliver(effect.to, effect.message);
+        else this.#storage.hold(effect.after, effect.to, effect.message);
+        break;
+      case 'apply':
+        this.#apply.extend(effect.to);
+        break;
+      case 'readReady':
+        this.#reads.answered(effect.token, effect.index);
+        this.#reads.applied(this.state.applied.index);
+        break;
+      case 'readFailed':
+        this.#reads.failed(effect.token, this.#notLeader(effect.leader));
+        break;
+      case 'settle': {
+        const proposer = must(proposers[effect.proposal - firstProposal], 'Each proposal has a proposer');
+        if (effect.fate === 'accepted') this.#waiters.add(effect.at, proposer);
+        else this.#drop(proposer, effect.reason, effect.leader);
+        break;
+      }
+      case 'roleChanged':
+        this.#roleChanged(effect.role, effect.term, effect.leader);
+        break;
+      case 'halt':
+        throw new SluiceError('INTERNAL', `The journal broke a promise and stops: ${effect.reason}`);
+    }
+  }
+
+  #deliver(to: NodeId, message: Message): void {
+    if (this.#stopped !== undefined) return;
+    if (message.kind === 'append' && message.entries.length === 0) this.#appends.send(to, message);
+    else this.#transport.send(to, message);
+  }
+
+  #drop(proposer: Waiter, reason: DropReason, leader: NodeId | undefined): void {
+    this.#metrics.dropped();
+    if (proposer === NOBODY) this.#noting = false;
+    proposer.reject(reason === 'overloaded' ? overloaded(this.#waiters.size) : this.#notLeader(leader));
+  }
+
+  #roleChanged(role: Role, term: number, leader: NodeId | undefined): void {
+    const before = this.leadership();
+    if (this.#role === 'leader' && (role !== 'leader' || term !== this.#term)) {
+      const lost = this.#waiters.clear();
+      this.#metrics.lost(lost.length);
+      this.#noting = false;
+      for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#parts.name} has lost leadership`));
+    }
+    this.#role = role;
+    this.#term = term;
+    this.#leader = leader;
+    if (role !== 'leader') this.#leading = false;
+    this.#metrics.roleChanged(role, term);
+    this.#parts.logger.info({ role, term, leader }, 'role changed');
+    this.#tellLeadership(before);
+  }
+
+  #tellLeadership(before: Leadership): void {
+    const now = this.leadership();
+    if (now.leading === before.leading && now.term === before.term && now.leader === before.leader) return;
+    for (const listener of this.#listeners) listener.leadershipChanged?.(now);
+  }
+
+  // --- What was applied
+
+  #applied(entry: Entry, applied: Applied | undefined): void {
+    for (const listener of this.#listeners) listener.applied?.(entry.index, applied?.notices ?? []);
+    if (entry.kind === 'noop' && this.#role === 'leader' && entry.term === this.#term) {
+      const before = this.leadership();
+      this.#leading = true;
+      this.#tellLeadership(before);
+    }
+    const settled = this.#waiters.applied(entry);
+    if (settled !== undefined && settled.waiter !== NOBODY) {
+      if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leader));
+      else settled.waiter.resolve(must(applied, 'Only commands are waited for').outcome);
+    }
+    if (this.#compaction.applied(entry) && this.#leading && !this.#noting) this.#note();
+  }
+
+  #sliced(entries: number, ms: number): void {
+    this.#metrics.applied(entries, ms);
+    const { index } = this.state.applied;
+    this.#reads.applied(index);
+    // Not urgent: it travels with the next turn.
+    this.#inbox.push({ kind: 'applied', index });
+  }
+
+  /** Proposes the note that lets all members shorten their logs. */
+  #note(): void {
+    const { durable, peers } = this.#raft.status();
+    let index: LogIndex = durable;
+    for (const { match } of peers.values()) index = Math.min(index, match);
+    this.#noting = true;
+    this.#submit(encodeJournalEntry({ kind: 'heldByAll', index }), NOBODY);
+  }
+
+  #heldByAll(entry: Entry, index: LogIndex): void {
+    this.#noting = false;
+    this.#compaction.noted(entry, index);
+  }
+
+  // --- Trouble
+
+  #notLeader(leader: NodeId | undefined): SluiceError {
+    return notLeader(this.#parts.name, leader, this.#parts.members);
+  }
+
+  #tooOld(peer: NodeId, index: LogIndex): void {
+    const way = 'copy the folders journal and state of another stopped master to it';
+    this.#parts.logger.warn({ peer, index, way }, 'a peer asks for entries that are no longer kept');
+  }
+
+  #fatal(thrown: unknown): void {
+    if (this.#stopped !== undefined) return;
+    const error = SluiceError.from(thrown);
+    this.#stop(stopped(this.#parts.name, `has failed (${error.message})`), 'This master has failed');
+    this.#parts.logger.error({ err: error }, 'journal stopped');
+    this.#parts.onFatal(error);
+  }
+
+  #stop(refusal: SluiceError, why: string): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = refusal;
+    this.#ticker.stop();
+    this.#apply.stop();
+    this.#reads.failAll(refusal);
+    for (const proposer of this.#proposers) proposer.reject(refusal);
+    this.#proposers = [];
+    for (const waiter of this.#waiters.clear()) waiter.reject(unknownFate(why));
+    const before = this.leadership();
+    this.#leading = false;
+    this.#tellLeadership(before);
+  }
+
+  #startTicker(): Ticker {
+    const { clock, timers, tickMs, limits } = this.#parts;
+    return new Ticker({
+      clock,
+      timers,
+      periodMs: tickMs,
+      stallMs: (limits.electionTicks * tickMs) / 2,
+      tick: () => this.#arrive({ kind: 'tick' }),
+      stalled: (lateMs) => {
+        this.#metrics.stalled(lateMs);
+        this.#parts.logger.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
+      },
+    });
+  }
+
+  #exposeGauges(): void {
+    const { state } = this;
+    assert(this.#parts.members.has(this.#parts.name), 'This master is among the members');
+    exposeGauges(this.#parts.metrics, {
+      commit: () => this.#raft.status().commit,
+      applied: () => state.applied.index,
+      last: () => this.#raft.status().last.index,
+      waiting: () => this.#waiters.size,
+      ringBytes: () => this.#ring.bytes,
+      pendingRows: () => state.pendingRows,
+      cachedBytes: () => state.cachedBytes,
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { assert } from '../base/assert.ts';
+import type { Outcome } from '../model/command.ts';
+import type { SluiceError } from '../model/errors.ts';
+import type { LogIndex, Position, Term } from '../raft/position.ts';
+
+/** Somebody who waits for the outcome of a proposal. */
+export interface Waiter {
+  resolve(outcome: Outcome): void;
+  reject(error: SluiceError): void;
+}
+
+/** What an applied entry means for the one who waited at its index. */
+export interface Settled {
+  readonly waiter: Waiter;
+  /** Whether it is the entry that was proposed; otherwise that one never took effect and never will. */
+  readonly same: boolean;
+}
+
+const COMPACT_AT = 4096;
+
+/**
+ * Who waits for entries of the term that this master leads in. While it leads, its proposals follow each other in the
+ * journal without gaps, so a queue is enough: no map, nothing to search. When leadership ends the queue is emptied.
+ */
+export class Waiters {
+  #queue: Waiter[] = [];
+  #head = 0;
+  /** Index that the waiter at `#head` waits for. */
+  #first: LogIndex = 0;
+  #term: Term = 0;
+
+  get size(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** The waiter's proposal has this position. */
+  add(at: Position, waiter: Waiter): void {
+    if (this.size === 0) {
+      this.#first = at.index;
+      this.#term = at.term;
+    }
+    assert(at.index === this.#first + this.size && at.term === this.#term, 'Proposals of a term have no gaps');
+    this.#queue.push(waiter);
+  }
+
+  /** An entry was applied. @returns who waited at its index. */
+  applied(at: Position): Settled | undefined {
+    if (this.size === 0 || at.index < this.#first) return undefined;
+    assert(at.index === this.#first, `Entry ${this.#first} was not applied before ${at.index}`);
+    const waiter = this.#queue[this.#head];
+    this.#head += 1;
+    this.#first += 1;
+    if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+    return waiter === undefined ? undefined : { waiter, same: at.term === this.#term };
+  }
+
+  /** Empties the queue. @returns who was in it. */
+  clear(): readonly Waiter[] {
+    const left = this.#queue.slice(this.#head);
+    this.#queue = [];
+    this.#head = 0;
+    return left;
+  }
+}
