@@ -126,7 +126,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       ring: this.#ring,
       log,
       maxFrameBytes: limits.maxFrameBytes,
-      send,
+      send: (to, message) => this.#transmit(to, message),
       leads: (term) => this.#role === 'leader' && this.#term === term,
       tooOld: (peer, index) => this.#tooOld(peer, index),
       failed,
@@ -190,7 +190,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       members: this.#parts.members,
       sinceHeardMs: (peer) => {
         const heard = this.#heardMs.get(peer);
-        return heard === undefined ? -1 : this.#parts.clock.monotonicMs() - heard;
+        return heard === undefined ? -1 : Math.round(this.#parts.clock.monotonicMs() - heard);
       },
     });
   }
@@ -330,9 +330,12 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   #deliver(to: NodeId, message: Message): void {
-    if (this.#stopped !== undefined) return;
-    if (message.kind === 'append' && message.entries.length === 0) this.#appends.send(to, message);
-    else this.#transport.send(to, message);
+    if (message.kind === 'append') this.#appends.send(to, message);
+    else this.#transmit(to, message);
+  }
+
+  #transmit(to: NodeId, message: Message): void {
+    if (this.#stopped === undefined) this.#transport.send(to, message);
   }
 
   #drop(proposer: Waiter, reason: DropReason, leader: NodeId | undefined): void {
