@@ -260,7 +260,8 @@ describe('a directory', () => {
   it('whose next page never comes is given up', async () => {
     put('a', 'x');
     await mounted(INTERVAL_MS);
-    ufs.list = () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) });
+    const hanging = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };
+    ufs.list = () => hanging as unknown as ReturnType<FaultyUfs['list']>;
     const asked = names();
     const refused = expect(asked).rejects.toMatchObject({ message: expect.stringContaining('did not answer') });
     await turns();

@@ -1,0 +1,105 @@
+import type { Clock, Timers } from '../base/clock.ts';
+import type { ValuesOf } from '../host/config/option.ts';
+import type { Logger } from '../host/logger.ts';
+import type { Metrics } from '../host/metrics.ts';
+import type { Closeable } from '../host/scope.ts';
+import type { MountRequest } from '../model/operations.ts';
+import type { Ufs } from '../ufs/ufs.ts';
+import type { OperationHandlers } from '../wire/operation-handlers.ts';
+import { AdminService } from './admin-service.ts';
+import { Bootstrap } from './bootstrap.ts';
+import { Callers, type Superusers } from './callers.ts';
+import { LeaderGate } from './leader-gate.ts';
+import { whileLeading } from './leader-service.ts';
+import { metadataHandlers } from './metadata-service.ts';
+import { MountedChanges } from './mounted-changes.ts';
+import { OperationMetrics } from './operation-metrics.ts';
+import type { serviceOptions } from './options.ts';
+import { PathLocks } from './path-locks.ts';
+import { Purger } from './purger.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import { SessionSweeper } from './session-sweeper.ts';
+import { SyncMemory } from './sync-memory.ts';
+import { SyncMetrics } from './sync-metrics.ts';
+import type { SyncParts } from './sync-parts.ts';
+import { UfsRegistry } from './ufs-registry.ts';
+import { UfsSync } from './ufs-sync.ts';
+import { WorkerRegistry } from './worker-registry.ts';
+
+export interface ServicesParts {
+  readonly state: ReplicatedState;
+  readonly clusterId: string;
+  readonly superusers: Superusers;
+  /** What a new cluster mounts at `/`. */
+  readonly root: Omit<MountRequest, 'path'> | undefined;
+  readonly options: ValuesOf<typeof serviceOptions>;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Where clients reach a member; undefined when that is not known. */
+  addressOf(member: string): string | undefined;
+  openUfs(uri: string, options: Readonly<Record<string, string>>): Ufs;
+}
+
+/** All that a master does on top of its journal; most of it only while it leads. */
+export class MasterServices implements Closeable {
+  readonly handlers: OperationHandlers;
+  readonly workers: WorkerRegistry;
+  readonly admin: AdminService;
+  readonly #closing: readonly (() => Promise<void> | void)[];
+
+  constructor(parts: ServicesParts) {
+    const { state, clusterId, options, clock, timers, log, metrics, version } = parts;
+    const callers = new Callers(parts.superusers);
+    const { system } = callers;
+    const gate = new LeaderGate(state, parts.addressOf);
+    const ufs = new UfsRegistry({ state, log, open: async (uri, settings) => parts.openUfs(uri, settings) });
+    const memory = new SyncMemory(clock);
+    const sync: SyncParts = {
+      state,
+      ufs,
+      locks: new PathLocks(),
+      memory,
+      timers,
+      log,
+      metrics: new SyncMetrics(metrics),
+      system,
+      blockSizeBytes: options.blockSize,
+      ufsTimeoutMs: options.ufsTimeout,
+    };
+    const ufsSync = new UfsSync(sync);
+    const mounted = new MountedChanges(sync, ufsSync, clock);
+    const stopMemory = whileLeading(state, { began: () => memory.clear(), ended: () => undefined });
+    const { workerTimeout: timeoutMs, workerRemoval: removalMs } = options;
+    this.workers = new WorkerRegistry({ state, gate, system, clock, timers, log, metrics, timeoutMs, removalMs });
+    this.handlers = metadataHandlers({
+      state,
+      gate,
+      callers,
+      sync: ufsSync,
+      mounted,
+      metrics: new OperationMetrics(metrics, clock),
+      blockSizeBytes: options.blockSize,
+      workers: () => this.workers.list(),
+    });
+    this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
+    const purger = new Purger({ state, system, clock, timers, log, metrics });
+    const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });
+    const group = options.supergroup === '' ? system.user : options.supergroup;
+    const bootstrap = new Bootstrap({ state, mounted, system, timers, log, clusterId, group, root: parts.root });
+    this.#closing = [
+      () => bootstrap.close(),
+      () => sweeper.close(),
+      () => purger.close(),
+      () => this.workers.close(),
+      stopMemory,
+      () => ufs.close(),
+    ];
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closing) await close();
+  }
+}
