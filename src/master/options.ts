@@ -48,7 +48,7 @@ export const journalOptions = {
   recentEntries: bytes(
     {
       key: 'master.journal.recent',
-      doc: 'Memory for recent journal entries that peers are sent from',
+      doc: 'Memory for recent journal entries that are sent to peers',
       fallback: '64MiB',
     },
     { min: 1024 * 1024 },
