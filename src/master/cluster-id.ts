@@ -20,9 +20,11 @@ export function clusterIdOf(name: string, members: readonly string[]): string {
 }
 
 /**
- * Binds a data folder to a cluster and to one of its members, for ever: a member that came back with the log of another one
+ * Binds a data folder to a cluster and to one of its members, for ever: a member that came back with the log of
+ * another one
  * would break its promises.
- * @throws SluiceError INVALID_ARGUMENT when the folder belongs to another cluster or member, CORRUPT when that cannot be read
+ * @throws SluiceError INVALID_ARGUMENT when the folder belongs to another cluster or member, CORRUPT when that cannot
+ * be read
  */
 export async function bindFolder(folder: DataFolder, clusterId: string, member: string): Promise<void> {
   const bound = await readBinding(folder);
@@ -37,7 +39,9 @@ export async function bindFolder(folder: DataFolder, clusterId: string, member: 
     throw new SluiceError('INVALID_ARGUMENT', message);
   }
   if (bound.member !== member) {
-    const message = `Data folder ${folder.path} belongs to master ${bound.member}, not to ${member}: correct master.name, or choose another folder`;
+    const message =
+      `Data folder ${folder.path} belongs to master ${bound.member}, not to ${member}: ` +
+      'correct master.name, or choose another folder';
     throw new SluiceError('INVALID_ARGUMENT', message);
   }
 }

@@ -11,7 +11,10 @@ export interface LeaderWork {
   noticed?(notices: readonly Notice[]): void;
 }
 
-/** Calls `work` at each begin and end of this master's leadership. @returns a function that ends the subscription, and the work if it runs */
+/**
+ * Calls `work` at each begin and end of this master's leadership. @returns a function that ends the subscription, and
+ * the work if it runs
+ */
 export function whileLeading(state: ReplicatedState, work: LeaderWork): () => void {
   let leading = false;
   const change = (now: boolean) => {

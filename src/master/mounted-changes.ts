@@ -30,7 +30,8 @@ export interface Asker {
 const PENDING_VERSION = 'pending';
 
 /**
- * Changes of paths that a UFS backs. Each one locks its paths, asks whether it was answered before, lets a dry run refuse
+ * Changes of paths that a UFS backs. Each one locks its paths, asks whether it was answered before, lets a dry run
+ * refuse
  * what would be refused, changes the UFS, and only then proposes. Each step may be repeated: a retry after a failover
  * finds what its first try left in the UFS, recognises it, and goes on.
  */
@@ -228,7 +229,8 @@ export class MountedChanges {
   }
 
   /**
-   * Answers what a dry run refused. A request that opens a session must enter the journal nevertheless, or the session's
+   * Answers what a dry run refused. A request that opens a session must enter the journal nevertheless, or the
+   * session's
    * next one would be refused; it comes to the same refusal there, because its paths are locked.
    */
   async #refuse(command: Command, asker: Asker, dry: Outcome): Promise<Outcome> {

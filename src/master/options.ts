@@ -67,7 +67,7 @@ export const journalOptions = {
 export const serviceOptions = {
   addresses: list({
     key: 'master.addresses',
-    doc: 'Where clients reach each master, as name=host:port; a standby that knows the leader sends them straight to it',
+    doc: 'Where clients reach each master, as name=host:port; a standby sends them straight to the leader',
     fallback: '',
   }),
   blockSize: bytes(

@@ -39,7 +39,8 @@ const MAX_WAITERS = 10_000;
 const MAX_TOUCHED_NAMES = 10_000;
 
 /**
- * Locks on paths, local to the leader, for operations that touch a UFS. An exclusive lock on `/a/b` takes shared ones on
+ * Locks on paths, local to the leader, for operations that touch a UFS. An exclusive lock on `/a/b` takes shared ones
+ * on
  * `/` and `/a`, so that it excludes everything at, above and below `/a/b` that is exclusive, and everything shared at
  * or below it. Locks are taken in the order of paths (ancestors first), first come first served at each path: no
  * deadlock, no starvation.

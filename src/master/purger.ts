@@ -25,7 +25,8 @@ const RETRY_MS = 1_000;
 
 /**
  * Removes what deletes and unmounts have detached, in bounded commands. Its only memory is the replicated trash table,
- * so that the next leader goes on where this one ended. After each command it rests for as long as that took: foreground
+ * so that the next leader goes on where this one ended. After each command it rests for as long as that took:
+ * foreground
  * work has at least half of the journal.
  */
 export class Purger {

@@ -11,7 +11,8 @@ const MAX_ABSENT = 50_000;
 const SHORT_MS = 1_000;
 
 /**
- * What this leader remembers of its looks at UFSs: when, and what was absent. Forgetting is always safe: it costs a look.
+ * What this leader remembers of its looks at UFSs: when, and what was absent. Forgetting is always safe: it costs a
+ * look.
  * All times are monotonic.
  */
 export class SyncMemory {

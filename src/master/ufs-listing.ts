@@ -186,7 +186,8 @@ class ListingRun {
 
   #outOfOrder(last: string, name: string): SluiceError {
     const { mount, path } = this.#directory;
-    const message = `UFS ${mount.uri} listed ${JSON.stringify(name)} after ${JSON.stringify(last)} in ${path}: it repeats itself; check it`;
+    const order = `${JSON.stringify(name)} after ${JSON.stringify(last)}`;
+    const message = `UFS ${mount.uri} listed ${order} in ${path}: it repeats itself; check it`;
     return new SluiceError('UNAVAILABLE', message, { details: { path } });
   }
 }

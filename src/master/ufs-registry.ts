@@ -17,7 +17,8 @@ interface Opened {
 }
 
 /**
- * The opened UFS of each mount. Opened when first needed, closed when the mount is gone. Every mount has its own bounded
+ * The opened UFS of each mount. Opened when first needed, closed when the mount is gone. Every mount has its own
+ * bounded
  * number of calls in flight, so that one that hangs does not hold up the others.
  */
 export class UfsRegistry {

@@ -6,7 +6,8 @@ import { isOfUfs } from './ufs-difference.ts';
 const REMOVALS_PER_COMMAND = 1_000;
 
 /**
- * Takes all that came from the UFS out of a directory that the UFS no longer has, bottom-up. What is ours alone stays, and
+ * Takes all that came from the UFS out of a directory that the UFS no longer has, bottom-up. What is ours alone stays,
+ * and
  * with it the directories above it. Ends early when `stop` says that somebody changes the tree meanwhile.
  */
 export async function emptyOut(parts: SyncParts, directoryId: InodeId, stop: () => boolean): Promise<void> {

@@ -26,7 +26,8 @@ type Scope = 'missing' | 'old' | 'known';
 const MAX_ATTEMPTS = 3;
 
 /**
- * Keeps the metadata of mounted UFSs as right as each mount's interval asks: loads what is not known at the first access,
+ * Keeps the metadata of mounted UFSs as right as each mount's interval asks: loads what is not known at the first
+ * access,
  * and looks again at what is older than the interval. Only a proven absence removes; an error changes nothing, and what
  * is known is served meanwhile. Runs on the leader only.
  */
@@ -62,7 +63,8 @@ export class UfsSync {
   }
 
   /**
-   * For a change: loads the directories on the way to `path`, which the caller has locked, and looks for the path itself
+   * For a change: loads the directories on the way to `path`, which the caller has locked, and looks for the path
+   * itself
    * when it is not known. What is known is not looked at again, so that a retry finds what its first try found.
    * @throws SluiceError what the UFS said
    */

@@ -22,7 +22,8 @@ export function sharedState(): SharedState {
 }
 
 /**
- * A journal of one master: applies what is proposed in a later turn. Leadership is given and taken by the test; a proposal
+ * A journal of one master: applies what is proposed in a later turn. Leadership is given and taken by the test; a
+ * proposal
  * that meets its end may be told to take effect or not.
  */
 export class LocalState implements ReplicatedState {
