@@ -1,8 +1,7 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { AssertionError } from '../base/assert.ts';
 import { ERROR_TABLE, type ErrorCode, SluiceError } from '../model/errors.ts';
-import { fromRefusalMessage, toRefusalMessage } from './codec/refusal.ts';
-import { Refusal as RefusalMessage } from './gen/sluice/v1/model.ts';
+import { REFUSAL } from './codec/refusal.ts';
 
 const CODE_KEY = 'sluice-code';
 const REFUSAL_KEY = 'sluice-refusal-bin';
@@ -31,7 +30,7 @@ export interface GrpcStatus {
 export function toGrpcStatus(error: SluiceError): GrpcStatus {
   const metadata = new Metadata();
   metadata.set(CODE_KEY, error.code);
-  metadata.set(REFUSAL_KEY, Buffer.from(RefusalMessage.encode(toRefusalMessage(error)).finish()));
+  metadata.set(REFUSAL_KEY, Buffer.from(REFUSAL.encode(error)));
   return { code: ERROR_TABLE[error.code].grpc, details: error.message, metadata };
 }
 
@@ -41,7 +40,12 @@ export function toGrpcStatus(error: SluiceError): GrpcStatus {
  */
 export function fromGrpcStatus(error: ServiceError, context: string): SluiceError {
   const [encoded] = error.metadata?.get(REFUSAL_KEY) ?? [];
-  if (Buffer.isBuffer(encoded)) return SluiceError.of(fromRefusalMessage(RefusalMessage.decode(encoded)));
+  if (Buffer.isBuffer(encoded))
+    try {
+      return SluiceError.of(REFUSAL.decode(encoded));
+    } catch (thrown) {
+      return SluiceError.from(thrown, 'INTERNAL', context);
+    }
   const code = FOREIGN[error.code] ?? 'INTERNAL';
   return new SluiceError(code, `${context}: ${error.details || error.message}`, {
     details: { transport: true },

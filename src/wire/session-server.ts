@@ -47,16 +47,14 @@ export class SessionServer {
   readonly #timers: Timers;
   readonly #closed: () => void;
   readonly #running = new Map<number, OperationCall>();
-  readonly #frames: Buffer[] = [];
   #waiting: Waiting[] = [];
   #hello: SessionHello | undefined;
   /** Sum over `#running`. */
   #weight = 0;
+  /** Of messages that HTTP/2 has not taken yet, because the client does not read. */
   #queuedBytes = 0;
   #writer: ProtoWriter | undefined;
   #flushing = false;
-  /** The client does not read as fast as it asks. */
-  #blocked = false;
   #draining = false;
   #over = false;
   #cancelSweep: CancelTimer | undefined;
@@ -74,7 +72,6 @@ export class SessionServer {
     this.#timers = host.timers;
     this.#closed = closed;
     call.on('data', (frame: Buffer) => this.#receive(frame));
-    call.on('drain', () => this.#drained());
     call.on('end', () => this.drain());
     for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#finish());
     // Tells the client that its stream is accepted.
@@ -201,12 +198,17 @@ export class SessionServer {
     return this.#writer;
   }
 
+  /** Sends the message that is being written. */
   #seal(): void {
     if (this.#writer === undefined) return;
     const frame = this.#writer.finish();
     this.#writer = undefined;
-    this.#frames.push(frame);
     this.#queuedBytes += frame.length;
+    this.#call.write(frame, () => {
+      const wasFull = this.#queuedBytes > QUEUED_BYTES_MAX;
+      this.#queuedBytes -= frame.length;
+      if (!this.#over && wasFull) this.#advance();
+    });
   }
 
   #scheduleFlush(): void {
@@ -221,26 +223,11 @@ export class SessionServer {
   #flush(): void {
     if (this.#over) return;
     this.#seal();
-    while (!this.#blocked) {
-      const frame = this.#frames.shift();
-      if (frame === undefined) break;
-      this.#queuedBytes -= frame.length;
-      this.#blocked = !this.#call.write(frame);
-    }
     this.#advance();
-    if (this.#draining && !this.#busy()) {
-      this.#call.end();
-      this.#finish();
-    }
-  }
-
-  #busy(): boolean {
-    return this.#running.size > 0 || this.#waiting.length > 0 || this.#frames.length > 0 || this.#writer !== undefined;
-  }
-
-  #drained(): void {
-    this.#blocked = false;
-    this.#flush();
+    const busy = this.#running.size > 0 || this.#waiting.length > 0 || this.#writer !== undefined;
+    if (!this.#draining || busy) return;
+    this.#call.end();
+    this.#finish();
   }
 
   #sweepLater(): void {
@@ -263,7 +250,6 @@ export class SessionServer {
     this.#over = true;
     this.#cancelSweep?.();
     this.#waiting = [];
-    this.#frames.length = 0;
     for (const call of this.#running.values())
       call.abort(new SluiceError('CANCELLED', 'The stream of the caller ended'));
     this.#closed();

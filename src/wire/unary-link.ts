@@ -1,4 +1,11 @@
-import { Client, connectivityState, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientUnaryCall,
+  connectivityState,
+  credentials,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { callMetadata, setPrincipal, setRequestId } from './credentials.ts';
@@ -15,6 +22,7 @@ export class UnaryLink implements MasterLink {
   readonly #listener: MasterLinkListener;
   readonly #clock: Clock;
   readonly #client: Client;
+  readonly #calls = new Map<number, ClientUnaryCall>();
   #connected = false;
   #closed = false;
 
@@ -35,13 +43,13 @@ export class UnaryLink implements MasterLink {
     for (const call of calls) this.#send(call);
   }
 
-  /** The server hears of it by the deadline of the call. */
   cancel(id: number): void {
-    this.inFlight.delete(id);
+    this.#calls.get(id)?.cancel();
   }
 
   close(): void {
     this.#closed = true;
+    for (const call of this.#calls.values()) call.cancel();
     this.#client.close();
   }
 
@@ -53,7 +61,9 @@ export class UnaryLink implements MasterLink {
     const path = MetadataServiceService[call.name].path;
     const body = Buffer.from(call.body.buffer, call.body.byteOffset, call.body.length);
     const done = (error: ServiceError | null, reply?: Buffer) => this.#done(call, error, reply);
-    this.#client.makeUnaryRequest(path, sameBytes, sameBytes, body, this.#metadata(call), { deadline }, done);
+    const metadata = this.#metadata(call);
+    const running = this.#client.makeUnaryRequest(path, sameBytes, sameBytes, body, metadata, { deadline }, done);
+    this.#calls.set(call.id, running);
   }
 
   #metadata(call: MasterCall): Metadata {
@@ -71,6 +81,7 @@ export class UnaryLink implements MasterLink {
   }
 
   #done(call: MasterCall, error: ServiceError | null, reply: Buffer | undefined): void {
+    this.#calls.delete(call.id);
     if (this.#closed) return;
     if (error === null && reply !== undefined) {
       this.#listener.linkReplied(this, [{ id: call.id, name: call.name, body: reply }]);
@@ -81,6 +92,8 @@ export class UnaryLink implements MasterLink {
         ? new SluiceError('INTERNAL', `Master ${this.address} answered nothing`)
         : fromGrpcStatus(error, `Master ${this.address}`);
     if (isTransportError(refusal) && refusal.code === 'UNAVAILABLE') this.#fail(refusal);
+    // Our own deadline, which the channel keeps, too: it says the rest.
+    else if (isTransportError(refusal) && refusal.code === 'TIMED_OUT') return;
     else this.#listener.linkReplied(this, [{ id: call.id, name: 'refusal', refusal }]);
   }
 

@@ -1,6 +1,16 @@
+import { Metadata } from '@grpc/grpc-js';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
-import { openChannel, startMaster, STATUS } from './cluster.ts';
+import { MUTATIONS, type OperationName, type RequestId } from '../../src/model/operations.ts';
+import { OPERATION_CODECS, OPERATION_NAMES } from '../../src/wire/codec/operation.ts';
+import { ProtoWriter } from '../../src/wire/codec/proto-writer.ts';
+import { decodeSessionRequest, type SessionRequest, writeReply } from '../../src/wire/codec/session-frame.ts';
+import { MetadataServiceService } from '../../src/wire/gen/sluice/v1/metadata.ts';
+import type { GrpcServer, StreamMethod } from '../../src/wire/grpc-server.ts';
+import type { OperationContext, OperationHandlers } from '../../src/wire/operation-handlers.ts';
+import { operations } from './arbitraries.ts';
+import { Gate, openChannel, PRINCIPAL, STATUS, serve, startMaster } from './cluster.ts';
 
 const open: { close(): Promise<void> }[] = [];
 
@@ -13,13 +23,58 @@ afterEach(async () => {
   for (const thing of open.splice(0).reverse()) await thing.close();
 });
 
+const DIRECTORY = { path: '/d', mode: 0o755, recursive: false, allowExists: false };
+
+function notLeader(leader?: string): () => Promise<never> {
+  return () =>
+    Promise.reject(new SluiceError('NOT_LEADER', 'standby', leader === undefined ? {} : { details: { leader } }));
+}
+
+/** A handler that answers and keeps what it saw. */
+function recorder(answer: (nth: number) => Promise<unknown> = async () => STATUS) {
+  const seen: OperationContext[] = [];
+  const handler = async (_request: unknown, context: OperationContext): Promise<never> => {
+    seen.push(context);
+    return (await answer(seen.length)) as never;
+  };
+  return { seen, handler, ids: () => seen.map((context) => context.requestId as RequestId) };
+}
+
+/** Refuses connections: a port that was free a moment ago. */
+async function closedAddress(): Promise<string> {
+  const server = await serve({ streams: new Map([['/none', () => {}]]) });
+  await server.close();
+  return server.address;
+}
+
+/** A master whose sessions are served by `method`. */
+async function scripted(method: StreamMethod): Promise<GrpcServer> {
+  const server = await serve({ streams: new Map([[MetadataServiceService.session.path, method]]) });
+  return own(server);
+}
+
+function answerExists(ids: readonly number[]): Buffer {
+  const writer = new ProtoWriter(0);
+  for (const id of ids) writeReply(writer, id, 'exists', OPERATION_CODECS.exists.reply.encode({ exists: true }));
+  return writer.finish();
+}
+
 describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
-  test('an operation reaches its handler and its reply comes back', async () => {
-    const master = own(await startMaster({ getStatus: async ({ path }) => ({ ...STATUS, path }) }));
+  test.each(OPERATION_NAMES)('%s reaches its handler and its reply comes back', async (name) => {
+    const [requests, replies] = operations[name];
+    const samples = fc.sample(fc.tuple(requests, replies) as fc.Arbitrary<[never, never]>, { numRuns: 10, seed: 1 });
+    const asked: unknown[] = [];
+    const master = own(
+      await startMaster({
+        [name]: async (request: unknown) => {
+          asked.push(request);
+          return samples[asked.length - 1]?.[1];
+        },
+      } as Partial<OperationHandlers>),
+    );
     const channel = own(openChannel([master.address], { protocol }));
-    const replies = await Promise.all(['/a', '/b', '/c'].map((path) => channel.call('getStatus', { path })));
-    expect(replies.map((reply) => reply.path)).toEqual(['/a', '/b', '/c']);
-    expect(replies[0]).toEqual({ ...STATUS, path: '/a' });
+    for (const [request, reply] of samples) expect(await channel.call(name, request)).toEqual(reply);
+    expect(asked).toEqual(samples.map(([request]) => request));
   });
 
   test('a refusal comes back with code, message and details', async () => {
@@ -27,10 +82,326 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     const master = own(await startMaster({ delete: () => Promise.reject(error) }));
     const channel = own(openChannel([master.address], { protocol }));
     const request = { path: '/a', recursive: false, keepUfs: false, id: 0 };
-    await expect(channel.call('delete', request)).rejects.toMatchObject({
-      code: 'NOT_EMPTY',
-      message: 'Größe',
-      details: { count: 3, text: 'x', flag: true },
+    const { code, message, details } = error;
+    await expect(channel.call('delete', request)).rejects.toMatchObject({ code, message, details });
+  });
+
+  test('a defect of a handler is logged there and INTERNAL here', async () => {
+    const master = own(await startMaster({ exists: () => Promise.reject(new TypeError('oops')) }));
+    const channel = own(openChannel([master.address], { protocol }));
+    await expect(channel.call('exists', { path: '/a' })).rejects.toMatchObject({ code: 'INTERNAL', message: 'oops' });
+    expect(master.logger.lines).toMatchObject([{ level: 'error', fields: { operation: 'exists' } }]);
+  });
+
+  test('handlers see who asks, and mutations carry a growing request id', async () => {
+    const { seen, handler, ids } = recorder();
+    const master = own(await startMaster({ makeDirectory: handler, getStatus: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    await channel.call('makeDirectory', DIRECTORY);
+    await channel.call('makeDirectory', DIRECTORY, { principal: { user: 'bob', groups: [] } });
+    await channel.call('makeDirectory', DIRECTORY);
+    await channel.call('getStatus', { path: '/d' });
+    expect(seen.map((context) => context.principal)).toEqual([
+      PRINCIPAL,
+      { user: 'bob', groups: [] },
+      PRINCIPAL,
+      PRINCIPAL,
+    ]);
+    const client = ids()[0]?.client;
+    expect(client).toMatch(/^[0-9a-f-]{36}$/);
+    expect(ids()).toEqual([
+      { client, sequence: 1, acknowledgedBelow: 1 },
+      { client, sequence: 2, acknowledgedBelow: 2 },
+      { client, sequence: 3, acknowledgedBelow: 3 },
+      undefined,
+    ]);
+  });
+
+  test('only mutations have request ids', async () => {
+    const seen = new Map<OperationName, RequestId | undefined>();
+    const handlers = Object.fromEntries(
+      OPERATION_NAMES.map((name) => [
+        name,
+        async (_request: unknown, context: OperationContext) => {
+          seen.set(name, context.requestId);
+          return fc.sample(operations[name][1] as fc.Arbitrary<unknown>, 1)[0];
+        },
+      ]),
+    ) as unknown as OperationHandlers;
+    const master = own(await startMaster(handlers));
+    const channel = own(openChannel([master.address], { protocol }));
+    for (const name of OPERATION_NAMES)
+      await channel.call(name, fc.sample(operations[name][0] as fc.Arbitrary<never>, 1)[0] as never);
+    const withId = OPERATION_NAMES.filter((name) => seen.get(name) !== undefined);
+    expect(withId.sort()).toEqual([...MUTATIONS].sort());
+  });
+
+  test('the hint to the leader is followed, also beyond the configured masters', async () => {
+    const leader = own(await startMaster({ makeDirectory: async () => STATUS }));
+    const standby = own(await startMaster({ makeDirectory: notLeader(leader.address) }));
+    const channel = own(openChannel([standby.address], { protocol }));
+    await expect(channel.call('makeDirectory', DIRECTORY)).resolves.toEqual(STATUS);
+  });
+
+  test('without a hint the others are asked, again and again while there is no leader', async () => {
+    let leads = false;
+    const { ids, handler } = recorder();
+    const maybe = (_request: unknown, context: OperationContext): Promise<never> =>
+      leads ? handler(_request, context) : notLeader()();
+    let refused = 0;
+    const standby = (): Promise<never> => {
+      refused += 1;
+      leads = refused >= 5;
+      return notLeader()();
+    };
+    const one = own(await startMaster({ makeDirectory: standby }));
+    const two = own(await startMaster({ makeDirectory: maybe }));
+    const channel = own(openChannel([one.address, two.address], { protocol }));
+    await expect(channel.call('makeDirectory', DIRECTORY)).resolves.toEqual(STATUS);
+    expect(ids()).toMatchObject([{ sequence: 1 }]);
+  });
+
+  test('an unreachable master is passed over', async () => {
+    const master = own(await startMaster({ exists: async () => ({ exists: true }) }));
+    const channel = own(openChannel([await closedAddress(), master.address], { protocol }));
+    await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
+  });
+
+  test('what was not answered when the connection broke is sent again under the same id', async () => {
+    const began = new Gate<void>();
+    const first = recorder(async (nth) => {
+      if (nth === 1) return STATUS;
+      if (nth === 4) began.open();
+      return new Promise(() => {});
+    });
+    const second = recorder();
+    const one = await startMaster({ makeDirectory: first.handler });
+    const two = own(await startMaster({ makeDirectory: second.handler }));
+    const channel = own(openChannel([one.address, two.address], { protocol }));
+    await channel.call('makeDirectory', DIRECTORY);
+    const waiting = [1, 2, 3].map(() => channel.call('makeDirectory', DIRECTORY));
+    await began.promise;
+    await one.server.close();
+    await expect(Promise.all(waiting)).resolves.toEqual([STATUS, STATUS, STATUS]);
+    const sequences = (ids: readonly RequestId[]) => ids.map((id) => `${id.client}/${id.sequence}`).sort();
+    expect(sequences(second.ids())).toEqual(sequences(first.ids().slice(1)));
+  });
+
+  test('a mutation of unknown fate is asked for again under the same id', async () => {
+    const { ids, handler } = recorder(async (nth) => {
+      if (nth < 3) throw new SluiceError('UNAVAILABLE', 'lost leadership', { details: { fate: 'unknown' } });
+      return STATUS;
+    });
+    const master = own(await startMaster({ makeDirectory: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    await expect(channel.call('makeDirectory', DIRECTORY)).resolves.toEqual(STATUS);
+    expect(ids()).toHaveLength(3);
+    expect(new Set(ids().map((id) => `${id.client}/${id.sequence}`)).size).toBe(1);
+  });
+
+  test('the first mutation of a session goes alone', async () => {
+    const gate = new Gate<void>();
+    const began = new Gate<void>();
+    const { ids, handler } = recorder(async (nth) => {
+      if (nth === 1) {
+        began.open();
+        await gate.promise;
+      }
+      return STATUS;
+    });
+    const master = own(await startMaster({ makeDirectory: handler, exists: async () => ({ exists: true }) }));
+    const channel = own(openChannel([master.address], { protocol }));
+    const all = [1, 2, 3].map(() => channel.call('makeDirectory', DIRECTORY));
+    await began.promise;
+    await channel.call('exists', { path: '/' });
+    expect(ids().map((id) => id.sequence)).toEqual([1]);
+    gate.open();
+    await Promise.all(all);
+    expect(ids().map((id) => id.sequence)).toEqual([1, 2, 3]);
+  });
+
+  test('a session whose first mutation was refused is not used', async () => {
+    const { ids, handler } = recorder(async (nth) => {
+      if (nth === 1) throw new SluiceError('ALREADY_EXISTS', 'there');
+      return STATUS;
+    });
+    const master = own(await startMaster({ makeDirectory: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    const [one, two, three] = [1, 2, 3].map(() => channel.call('makeDirectory', DIRECTORY));
+    await expect(one).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    await expect(Promise.all([two, three])).resolves.toEqual([STATUS, STATUS]);
+    const [a, b, c] = ids();
+    expect(b?.client).not.toBe(a?.client);
+    expect([b?.sequence, c?.sequence, c?.client]).toEqual([1, 2, b?.client]);
+  });
+
+  test('an expired session fails what was asked in it; later calls use a new one', async () => {
+    const { ids, handler } = recorder(async (nth) => {
+      if (nth === 2) throw new SluiceError('SESSION_EXPIRED', 'unknown session');
+      return STATUS;
+    });
+    const master = own(await startMaster({ makeDirectory: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    await channel.call('makeDirectory', DIRECTORY);
+    await expect(channel.call('makeDirectory', DIRECTORY)).rejects.toMatchObject({ code: 'SESSION_EXPIRED' });
+    await channel.call('makeDirectory', DIRECTORY);
+    const [a, b, c] = ids();
+    expect(b?.client).toBe(a?.client);
+    expect(c?.client).not.toBe(a?.client);
+    expect(c?.sequence).toBe(1);
+  });
+
+  test('at its deadline a call fails, and the handler is told', async () => {
+    const aborted = new Gate<unknown>();
+    const hang = (_request: unknown, context: OperationContext): Promise<never> => {
+      context.signal.addEventListener('abort', () => aborted.open(context.signal.reason));
+      return new Promise(() => {});
+    };
+    const master = own(await startMaster({ makeDirectory: hang }));
+    const channel = own(openChannel([master.address], { protocol }));
+    await expect(channel.call('makeDirectory', DIRECTORY, { timeoutMs: 80 })).rejects.toMatchObject({
+      code: 'TIMED_OUT',
+      details: { fate: 'unknown' },
+      message: expect.stringContaining(master.address),
+    });
+    await expect(aborted.promise).resolves.toMatchObject({ code: expect.stringMatching(/TIMED_OUT|CANCELLED/) });
+  });
+
+  test('a call that no master took fails by its deadline and names the last error', async () => {
+    const address = await closedAddress();
+    const channel = own(openChannel([address], { protocol }));
+    const failed = channel.call('exists', { path: '/' }, { timeoutMs: 100 });
+    await expect(failed).rejects.toMatchObject({
+      code: 'TIMED_OUT',
+      details: {},
+      message: expect.stringMatching(/was not sent.*the last error was/),
     });
   });
+
+  test('a wrong token is fatal at once', async () => {
+    const master = own(await startMaster({ exists: async () => ({ exists: true }) }, { token: 'right' }));
+    for (const token of ['wrong', '']) {
+      const channel = own(openChannel([master.address], { protocol, token }));
+      await expect(channel.call('exists', { path: '/' })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    }
+    const channel = own(openChannel([master.address], { protocol, token: 'right' }));
+    await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
+  });
+
+  test('close fails what waits', async () => {
+    const began = new Gate<void>();
+    const hang = (): Promise<never> => {
+      began.open();
+      return new Promise(() => {});
+    };
+    const master = own(await startMaster({ exists: hang }));
+    const channel = openChannel([master.address], { protocol });
+    const waiting = expect(channel.call('exists', { path: '/' })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await began.promise;
+    await channel.close();
+    await waiting;
+    await expect(channel.call('exists', { path: '/' })).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  test('too large a request is refused before it is sent', async () => {
+    const channel = own(openChannel(['127.0.0.1:1'], { protocol }));
+    const request = { path: 'x'.repeat(3 * 2 ** 20) };
+    await expect(channel.call('exists', request)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  test('calls beyond the bound are refused, not queued', async () => {
+    const channel = openChannel(['127.0.0.1:1'], { protocol });
+    const calls = Array.from({ length: 16_385 }, () => channel.call('exists', { path: '/' }).catch((error) => error));
+    await expect(calls[16_384]).resolves.toMatchObject({ code: 'EXHAUSTED' });
+    await channel.close();
+    await expect(calls[0]).resolves.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  test('no more than 1,024 operations run at a time', async () => {
+    let running = 0;
+    let most = 0;
+    const handler = async (): Promise<{ exists: boolean }> => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return { exists: true };
+    };
+    const master = own(await startMaster({ exists: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    const all = await Promise.all(Array.from({ length: 5000 }, () => channel.call('exists', { path: '/' })));
+    expect(all).toHaveLength(5000);
+    expect(most).toBeLessThanOrEqual(1024);
+  });
+});
+
+test('the caller may give up, and the handler is told', async () => {
+  const aborted = new Gate<unknown>();
+  const began = new Gate<void>();
+  const hang = (_request: unknown, context: OperationContext): Promise<never> => {
+    context.signal.addEventListener('abort', () => aborted.open(context.signal.reason));
+    began.open();
+    return new Promise(() => {});
+  };
+  const master = own(await startMaster({ makeDirectory: hang }));
+  const channel = own(openChannel([master.address]));
+  const controller = new AbortController();
+  const call = channel.call('makeDirectory', DIRECTORY, { signal: controller.signal });
+  const failed = expect(call).rejects.toMatchObject({ code: 'CANCELLED', details: { fate: 'unknown' } });
+  await began.promise;
+  controller.abort();
+  await failed;
+  await expect(aborted.promise).resolves.toMatchObject({ code: 'CANCELLED' });
+  await expect(channel.call('exists', { path: '/' }, { signal: controller.signal })).rejects.toMatchObject({
+    code: 'CANCELLED',
+  });
+});
+
+test('operations of one turn travel in one message, and its replies in one', async () => {
+  const frames: SessionRequest[] = [];
+  const server = await scripted((call) => {
+    call.sendMetadata(new Metadata());
+    call.on('data', (bytes: Buffer) => {
+      const frame = decodeSessionRequest(bytes);
+      frames.push(frame);
+      call.write(answerExists(frame.operations.map((operation) => operation.id)));
+    });
+  });
+  const channel = own(openChannel([server.address]));
+  await channel.call('exists', { path: '/' });
+  await Promise.all(Array.from({ length: 64 }, () => channel.call('exists', { path: '/' })));
+  expect(frames.map((frame) => frame.operations.length)).toEqual([1, 64]);
+  expect(frames.map((frame) => frame.hello?.principal)).toEqual([PRINCIPAL, undefined]);
+});
+
+test('a master that went silent is given up for another', async () => {
+  const silent = await scripted((call) => {
+    call.sendMetadata(new Metadata());
+    call.on('data', () => {});
+  });
+  const master = own(await startMaster({ exists: async () => ({ exists: true }) }));
+  const channel = own(openChannel([silent.address, master.address], { silenceMs: 50 }));
+  await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
+});
+
+test('a master that is slow but alive is waited for', async () => {
+  let pings = 0;
+  const gate = new Gate<void>();
+  const server = await scripted((call) => {
+    call.sendMetadata(new Metadata());
+    call.on('data', (bytes: Buffer) => {
+      const { operations: asked, ping } = decodeSessionRequest(bytes);
+      if (ping !== 0) {
+        pings += 1;
+        const writer = new ProtoWriter(0);
+        writer.uint(16, ping);
+        call.write(writer.finish());
+        if (pings === 3) gate.open();
+      }
+      if (asked.length > 0) void gate.promise.then(() => call.write(answerExists(asked.map(({ id }) => id))));
+    });
+  });
+  const channel = own(openChannel([server.address], { silenceMs: 1000 }));
+  await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
+  expect(pings).toBe(3);
 });

@@ -1,5 +1,6 @@
 import { type ErrorDetails, isErrorCode, type Refusal } from '../../model/errors.ts';
-import type { Detail, Refusal as RefusalMessage } from '../gen/sluice/v1/model.ts';
+import { type Detail, Refusal as RefusalMessage } from '../gen/sluice/v1/model.ts';
+import { messageCodec } from './codec.ts';
 
 function toDetail([name, value]: [string, string | number | boolean]): Detail {
   switch (typeof value) {
@@ -12,7 +13,7 @@ function toDetail([name, value]: [string, string | number | boolean]): Detail {
   }
 }
 
-export function toRefusalMessage(refusal: Refusal): RefusalMessage {
+function toRefusalMessage(refusal: Refusal): RefusalMessage {
   return {
     code: refusal.code,
     message: refusal.message,
@@ -20,8 +21,7 @@ export function toRefusalMessage(refusal: Refusal): RefusalMessage {
   };
 }
 
-/** A code that this program does not know becomes INTERNAL, and its name goes into the message. */
-export function fromRefusalMessage(message: RefusalMessage): Refusal {
+function fromRefusalMessage(message: RefusalMessage): Refusal {
   const details: ErrorDetails = Object.fromEntries(
     message.details.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value.value]])),
   );
@@ -29,3 +29,6 @@ export function fromRefusalMessage(message: RefusalMessage): Refusal {
     ? { code: message.code, message: message.message, details }
     : { code: 'INTERNAL', message: `${message.code}: ${message.message}`, details };
 }
+
+/** Refusals; a code that this program does not know becomes INTERNAL, and its name goes into the message. */
+export const REFUSAL = messageCodec(RefusalMessage, toRefusalMessage, fromRefusalMessage);

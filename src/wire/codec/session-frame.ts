@@ -1,11 +1,12 @@
 import { type Refusal, SluiceError } from '../../model/errors.ts';
 import type { OperationName } from '../../model/operations.ts';
 import type { Principal } from '../../model/principal.ts';
-import { Principal as PrincipalMessage, Refusal as RefusalMessage } from '../gen/sluice/v1/model.ts';
+import { Principal as PrincipalMessage } from '../gen/sluice/v1/model.ts';
+import { messageCodec } from './codec.ts';
 import { OPERATION_CODECS, operationOfField } from './operation.ts';
 import { ProtoReader } from './proto-reader.ts';
 import { lengthTag, ProtoWriter, varintTag } from './proto-writer.ts';
-import { fromRefusalMessage, toRefusalMessage } from './refusal.ts';
+import { REFUSAL } from './refusal.ts';
 
 /** SessionHello. */
 export interface SessionHello {
@@ -50,6 +51,11 @@ export interface SessionResponse {
   readonly pong: number;
 }
 
+const PRINCIPAL = messageCodec<Principal, PrincipalMessage>(
+  PrincipalMessage,
+  (principal) => principal,
+  (message) => message,
+);
 const TAG_1_MESSAGE = lengthTag(1);
 const TAG_2_MESSAGE = lengthTag(2);
 const TAG_4_MESSAGE = lengthTag(4);
@@ -74,7 +80,7 @@ export function encodeSessionRequest(request: SessionRequest): Buffer {
   if (request.hello !== undefined) {
     const hello = writer.begin(TAG_1_MESSAGE);
     writer.string(TAG_1_MESSAGE, request.hello.client);
-    writer.bytes(TAG_2_MESSAGE, PrincipalMessage.encode(request.hello.principal).finish());
+    writer.bytes(TAG_2_MESSAGE, PRINCIPAL.encode(request.hello.principal));
     writer.end(hello);
   }
   for (const operation of request.operations) {
@@ -82,8 +88,7 @@ export function encodeSessionRequest(request: SessionRequest): Buffer {
     writer.uint(TAG_1_NUMBER, operation.id);
     writer.uint(TAG_2_NUMBER, operation.sequence);
     writer.uint(TAG_3_NUMBER, operation.timeoutMs);
-    if (operation.principal !== undefined)
-      writer.bytes(TAG_4_MESSAGE, PrincipalMessage.encode(operation.principal).finish());
+    if (operation.principal !== undefined) writer.bytes(TAG_4_MESSAGE, PRINCIPAL.encode(operation.principal));
     writer.bytes(lengthTag(OPERATION_CODECS[operation.name].field), operation.body);
     writer.end(start);
   }
@@ -130,7 +135,7 @@ function decodeHello(bytes: Buffer): SessionHello {
   let principal: Principal = { user: '', groups: [] };
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === TAG_1_MESSAGE) client = reader.string();
-    else if (tag === TAG_2_MESSAGE) principal = PrincipalMessage.decode(reader.bytes());
+    else if (tag === TAG_2_MESSAGE) principal = PRINCIPAL.decode(reader.bytes());
     else reader.skip();
   }
   return { client, principal };
@@ -148,7 +153,7 @@ function decodeOperation(reader: ProtoReader, known: SessionOperation[], unknown
     if (tag === TAG_1_NUMBER) id = reader.uint();
     else if (tag === TAG_2_NUMBER) sequence = reader.uint();
     else if (tag === TAG_3_NUMBER) timeoutMs = reader.uint();
-    else if (tag === TAG_4_MESSAGE) principal = PrincipalMessage.decode(reader.bytes());
+    else if (tag === TAG_4_MESSAGE) principal = PRINCIPAL.decode(reader.bytes());
     else {
       const found = tag % 8 === 2 ? operationOfField(Math.floor(tag / 8)) : undefined;
       if (found === undefined) reader.skip();
@@ -175,7 +180,7 @@ export function writeReply(writer: ProtoWriter, id: number, name: OperationName,
 export function writeRefusal(writer: ProtoWriter, id: number, refusal: Refusal): void {
   const start = writer.begin(TAG_1_MESSAGE);
   writer.uint(TAG_1_NUMBER, id);
-  writer.bytes(TAG_2_MESSAGE, RefusalMessage.encode(toRefusalMessage(refusal)).finish());
+  writer.bytes(TAG_2_MESSAGE, REFUSAL.encode(refusal));
   writer.end(start);
 }
 
@@ -203,8 +208,7 @@ function decodeReply(reader: ProtoReader): SessionReply {
   let reply: SessionReply | undefined;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === TAG_1_NUMBER) id = reader.uint();
-    else if (tag === TAG_2_MESSAGE)
-      reply = { id: 0, name: 'refusal', refusal: fromRefusalMessage(RefusalMessage.decode(reader.bytes())) };
+    else if (tag === TAG_2_MESSAGE) reply = { id: 0, name: 'refusal', refusal: REFUSAL.decode(reader.bytes()) };
     else {
       const field = Math.floor(tag / 8);
       const name = tag % 8 === 2 && field >= FIRST_OPERATION_FIELD ? operationOfField(field) : undefined;
