@@ -295,19 +295,19 @@ export class MountedChanges {
 
   async #renameInUfs(source: string, path: string, inode: Inode): Promise<UfsFact | undefined> {
     const { mount, inode: replaced } = this.#now(path);
-    if (!isInUfs(inode)) {
-      if (replaced !== undefined && isInUfs(replaced)) {
-        await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
-      }
+    const makeRoom = async () => {
+      if (replaced === undefined || !isInUfs(replaced)) return undefined;
+      await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
       return undefined;
-    }
+    };
+    if (!isInUfs(inode)) return makeRoom();
     try {
       return await this.#use(mount, (ufs, at) => ufs.rename(at(source), at(path)));
     } catch (thrown) {
       if (SluiceError.from(thrown).code !== 'NOT_FOUND') throw thrown;
+      if (inode.kind === 'directory' && inode.persistence === 'cached') return makeRoom();
       const fact = await this.#sync.stat(must(mount, `${path} is mounted`), path);
       if (fact !== undefined && looksLike(inode, fact)) return fact;
-      if (inode.kind === 'directory' && inode.persistence === 'cached') return undefined;
       throw thrown;
     }
   }

@@ -230,6 +230,14 @@ describe('rename', () => {
     expect((await status('/m/g')).persistence).toBe('cached');
   });
 
+  it('moves a directory that only we have over an empty one of the under storage', async () => {
+    await master.ask('createFile', createFile('/m/c/f', { writeType: 'MUST_CACHE', empty: true, recursive: true }));
+    await master.ask('makeDirectory', makeDirectory('/m/d'));
+    await master.ask('rename', { source: '/m/c', target: '/m/d', overwrite: true });
+    expect(readdirSync(root)).toEqual([]);
+    expect((await status('/m/d/f')).persistence).toBe('cached');
+  });
+
   it('refuses to leave the mount', async () => {
     await write('/m/f', 'x');
     const away = master.ask('rename', { source: '/m/f', target: '/f', overwrite: false });
