@@ -5,8 +5,8 @@ import { SluiceError } from '../model/errors.ts';
 import { LevelDatabase } from './level-database.ts';
 import type { Closeable } from './scope.ts';
 
-/** What keeps its data in a folder; a folder serves one kind for ever. */
-export type FolderKind = 'master' | 'worker';
+/** What keeps its data in a folder; a folder serves one kind for ever. `local`: the folder of a whole local cluster. */
+export type FolderKind = 'master' | 'worker' | 'local';
 
 /** Who a folder belongs to; written once. */
 interface Identity {
@@ -17,6 +17,7 @@ interface Identity {
 
 /** Layout of the folders that this version writes. Newer ones are refused, older ones would be converted here. */
 const FORMAT = 1;
+const KINDS: readonly string[] = ['master', 'worker', 'local'] satisfies FolderKind[];
 const IDENTITY_FILE = 'identity.json';
 const PID_FILE = 'process.pid';
 
@@ -89,14 +90,14 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
   }
   try {
     const { kind, id, format } = JSON.parse(text) as Partial<Identity>;
-    if ((kind === 'master' || kind === 'worker') && typeof id === 'string' && typeof format === 'number')
+    if (kind !== undefined && KINDS.includes(kind) && typeof id === 'string' && typeof format === 'number')
       return { kind, id, format };
   } catch {
     // Not JSON: reported below like any other damage.
   }
   throw new SluiceError(
     'CORRUPT',
-    `${join(path, IDENTITY_FILE)} is damaged: restore it from a copy, or move the folder away and start with an empty one`,
+    `${join(path, IDENTITY_FILE)} is damaged: restore it from a copy, or move the folder away and start anew`,
   );
 }
 

@@ -1,4 +1,5 @@
 import pino from 'pino';
+import type { LogLevel } from './log-level.ts';
 
 /** Facts of one log line. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -15,10 +16,6 @@ export interface Logger {
   /** A logger that adds `fields` to each line. */
   child(fields: LogFields): Logger;
 }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-
-export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
 /** A logger to standard error; errors appear under `err` with stack and cause. */
 export function createLogger(level: LogLevel, fields: LogFields): Logger {

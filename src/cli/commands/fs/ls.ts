@@ -1,0 +1,65 @@
+import { formatBytes } from '../../../base/units.ts';
+import type { FileStatus } from '../../../model/status.ts';
+import type { CommandSpec } from '../../command-spec.ts';
+import type { CommandContext } from '../../context.ts';
+import { formatMode } from '../../file-mode.ts';
+import { remotePath } from '../../remote-path.ts';
+import { formatTime } from '../../time.ts';
+
+interface LsOptions {
+  readonly long?: boolean;
+  readonly recursive?: boolean;
+  readonly humanReadable?: boolean;
+}
+
+/** Entries that are fetched and printed at a time. */
+const PAGE = 1000;
+
+/** `sluice fs ls`: prints page by page, so a directory may be as large as it wants. */
+export const lsCommand: CommandSpec<LsOptions> = {
+  name: 'ls',
+  summary: 'list a directory, or a file',
+  arguments: [['[path...]', 'what to list, / by default']],
+  options: [
+    ['-l, --long', 'with mode, owner, group, size, persistence and time'],
+    ['-R, --recursive', 'with everything below'],
+    ['-h, --human-readable', 'sizes such as 1.5GiB'],
+  ],
+  examples: ['sluice fs ls -l /', 'sluice fs ls -R --json /data'],
+  async run(context, args, options) {
+    const files = await context.files();
+    for (const path of args.length === 0 ? ['/'] : args) {
+      const { recursive = false } = options;
+      let page: FileStatus[] = [];
+      for await (const status of files.list(remotePath(path), { recursive, pageSize: PAGE, signal: context.signal })) {
+        page.push(status);
+        if (page.length < PAGE) continue;
+        await show(context, page, options);
+        page = [];
+      }
+      await show(context, page, options);
+    }
+    return 0;
+  },
+};
+
+async function show({ out, json }: CommandContext, page: readonly FileStatus[], options: LsOptions): Promise<void> {
+  if (json) await out.json(...page);
+  else if (options.long === true)
+    await out.table(page.map((status) => longRow(status, options.humanReadable === true)));
+  else await out.lines(page.map((status) => status.path));
+}
+
+function longRow(status: FileStatus, human: boolean): (string | number)[] {
+  const { lengthBytes, kind, complete, persistence } = status;
+  const size = human ? formatBytes(lengthBytes).padStart(8) : lengthBytes;
+  return [
+    formatMode(status),
+    status.owner,
+    status.group,
+    kind === 'directory' ? 'DIR'.padStart(human ? 8 : 3) : size,
+    complete ? persistence.toUpperCase() : 'INCOMPLETE',
+    formatTime(status.modifiedMs),
+    status.path,
+  ];
+}

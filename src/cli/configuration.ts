@@ -1,0 +1,81 @@
+import { isAbsolute, join } from 'node:path';
+import { clientOptions } from '../client/options.ts';
+import type { ClientSettings } from '../client/settings.ts';
+import { type Config, loadConfig } from '../host/config/load.ts';
+import type { OptionSet } from '../host/config/option.ts';
+import { journalOptions, quorumOptions, serviceOptions } from '../master/options.ts';
+import { SluiceError } from '../model/errors.ts';
+import { securityOptions } from '../wire/options.ts';
+import { workerOptions } from '../worker/options.ts';
+import { LOCAL_FOLDER, readPlaces } from './local-files.ts';
+import { cliOptions } from './options.ts';
+import type { World } from './world.ts';
+
+/** Options that every command has. */
+export interface GlobalFlags {
+  readonly master?: string;
+  readonly user?: string;
+  readonly config?: string;
+  /** `key=value`, any number of times. */
+  readonly set?: readonly string[];
+  readonly json?: boolean;
+}
+
+/** The options of all rooms: what a configuration file may hold, whatever reads it. */
+const ALL_OPTIONS: readonly OptionSet[] = [
+  cliOptions,
+  clientOptions,
+  securityOptions,
+  quorumOptions,
+  journalOptions,
+  serviceOptions,
+  workerOptions,
+];
+
+const FILE_NAME = 'sluice.yaml';
+/** Variables that are no options. */
+const FILE_VARIABLE = 'SLUICE_CONFIG';
+const MASTERS_VARIABLE = 'SLUICE_MASTER_ADDRESSES';
+
+/** Joins file, environment and flags. @throws SluiceError INVALID_ARGUMENT */
+export function configure(world: World, flags: GlobalFlags): Config {
+  const { environment, folder } = world;
+  const named = flags.config ?? environment[FILE_VARIABLE];
+  const path = named ?? FILE_NAME;
+  const masters = environment['SLUICE_CLIENT_MASTERS'] ?? environment[MASTERS_VARIABLE];
+  return loadConfig(ALL_OPTIONS, {
+    file: { path: isAbsolute(path) ? path : join(folder, path), named: named !== undefined },
+    environment: masters === undefined ? environment : { ...environment, SLUICE_CLIENT_MASTERS: masters },
+    flags: {
+      ...pairs(flags.set ?? []),
+      ...(flags.master === undefined ? {} : { [clientOptions.masters.key]: flags.master }),
+      ...(flags.user === undefined ? {} : { [clientOptions.user.key]: flags.user }),
+    },
+    reservedVariables: [FILE_VARIABLE, MASTERS_VARIABLE],
+  });
+}
+
+/** What a client needs to know; without configured masters those of the local cluster in this folder. */
+export function clientSettings(world: World, config: Config): ClientSettings {
+  const settings = config.values(clientOptions);
+  if (!isDefault(config, clientOptions.masters.key)) return settings;
+  const places = readPlaces(join(world.folder, LOCAL_FOLDER));
+  if (places === undefined) return settings;
+  return { ...settings, masters: places.masters.map(({ port }) => `127.0.0.1:${port}`) };
+}
+
+/** Whether nobody has set the option. */
+export function isDefault(config: Config, key: string): boolean {
+  return config.entries().find((entry) => entry.key === key)?.source === 'default';
+}
+
+/** `key=value` texts as an object. @throws SluiceError INVALID_ARGUMENT */
+export function pairs(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new SluiceError('INVALID_ARGUMENT', `${text} must be key=value`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
