@@ -178,7 +178,7 @@ function openError(folder: string, thrown: unknown): SluiceError {
   if (chain.some((error) => error.code === 'LEVEL_CORRUPTION'))
     return new SluiceError(
       'CORRUPT',
-      `Database ${folder} is damaged (${said}): stop the process, move the folder away, and start it again empty or from a backup`,
+      `Database ${folder} is damaged (${said}): move the folder away, and start empty or from a copy`,
       options,
     );
   return writeError(folder, thrown);

@@ -12,8 +12,8 @@ interface Child {
 }
 
 /**
- * Owns what was started, in order. `close` ends the children in reverse order, each although others failed, and then reports
- * all failures as one. A child that is added after the close began is refused.
+ * Owns what was started, in order. `close` ends the children in reverse order, each although others failed, and then
+ * reports all failures as one. A child that is added after the close began is refused.
  */
 export class Scope implements Closeable {
   readonly #children: Child[] = [];

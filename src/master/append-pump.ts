@@ -27,8 +27,8 @@ interface Lane {
 const MAX_WAITING = 64;
 
 /**
- * Puts the entries into append messages: from the ring at once, or, for a peer that is behind, from the disk. Frames to one
- * peer stay in order.
+ * Puts the entries into append messages: from the ring at once, or, for a peer that is behind, from the disk. Frames
+ * to one peer stay in order.
  */
 export class AppendPump {
   readonly #parts: AppendPumpParts;

@@ -22,9 +22,9 @@ const MARKS = 8;
 const MAX_MARKS = 1024;
 
 /**
- * Shortens the log on disk. Nothing is forgotten that a member may still need: the leader notes in the journal itself up to
- * where all members hold it (`heldByAll`), and each master, when it applies such a note, forgets what is before an earlier
- * note that is old enough. So a member that is down for long keeps the log of the others long.
+ * Shortens the log on disk. Nothing is forgotten that a member may still need: the leader notes in the journal itself
+ * up to where all members hold it (`heldByAll`), and each master, when it applies such a note, forgets what is before
+ * an earlier note that is old enough. So a member that is down for long keeps the log of the others long.
  */
 export class JournalCompaction {
   readonly #parts: CompactionParts;

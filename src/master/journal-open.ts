@@ -49,7 +49,7 @@ export function parsePeers(peers: readonly string[], self: NodeId): ReadonlyMap<
 }
 
 /** Turns durations into ticks. @throws SluiceError INVALID_ARGUMENT when they do not fit each other. */
-export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
+function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
   const electionTicks = Math.round(quorum.electionTimeout / quorum.tick);
   const heartbeatTicks = Math.max(1, Math.round(quorum.heartbeat / quorum.tick));
   if (electionTicks < 3 * heartbeatTicks)
@@ -83,8 +83,9 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
     if (index > stored.last.index || index < stored.base.index)
       throw new SluiceError(
         'CORRUPT',
-        `The journal in ${folder} has entries ${stored.base.index + 1} to ${stored.last.index}, the state there is at ${index}: ` +
-          'stop this master, move the folder away, and copy the folders journal and state of another stopped master here',
+        `The journal in ${folder} has entries ${stored.base.index + 1} to ${stored.last.index}, its state is at ` +
+          `${index}: ` +
+          'move the folder away, and copy the folders journal and state of another stopped master here',
       );
     const journal = new Journal({
       name: quorum.name,

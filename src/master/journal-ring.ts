@@ -5,8 +5,8 @@ import type { LogIndex } from '../raft/position.ts';
 const COMPACT_AT = 4096;
 
 /**
- * The newest entries of the log, bounded in bytes: what peers are sent and what is applied comes from here and not from the
- * disk. Entries that are not durable stay whatever they cost, because they are nowhere else.
+ * The newest entries of the log, bounded in bytes: what peers are sent and what is applied comes from here and not
+ * from the disk. Entries that are not durable stay whatever they cost, because they are nowhere else.
  */
 export class JournalRing {
   readonly #maxBytes: number;
@@ -33,7 +33,7 @@ export class JournalRing {
   stage(entries: readonly Entry[], truncateFrom: LogIndex | undefined): void {
     if (truncateFrom !== undefined) this.#truncate(truncateFrom);
     for (const entry of entries) {
-      assert(entry.index === this.#first + this.#count, `Entry ${entry.index} does not follow in the ring`);
+      if (entry.index !== this.#first + this.#count) assert(false, `Entry ${entry.index} does not follow in the ring`);
       this.#entries.push(entry);
       this.#bytes += entrySizeBytes(entry);
     }

@@ -67,9 +67,9 @@ const MAX_WAITING = 65_536;
 const NOBODY: Waiter = Object.freeze({ resolve: () => undefined, reject: () => undefined });
 
 /**
- * Drives the Raft core: what arrives during one turn of the event loop enters it together, and its effects become one write,
- * one message to each peer, and a slice of applying. All callbacks run in the one event loop, and between an event and its
- * effects nothing is awaited.
+ * Drives the Raft core: what arrives during one turn of the event loop enters it together, and its effects become one
+ * write, one message to each peer, and a slice of applying. All callbacks run in the one event loop, and between an
+ * event and its effects nothing is awaited.
  */
 export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly state: LevelStateStore;
@@ -226,13 +226,17 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#arrive({ kind: 'peerUnreachable', peer });
   }
 
-  /** Stops, then flushes and closes the state and the log. Who still waits is told that the fate is unknown. Idempotent. */
+  /**
+   * Stops, then flushes and closes the state and the log. Who still waits is told that the fate is unknown.
+   * Idempotent.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
+    await this.#handOver();
     this.#stop(stopped(this.#parts.name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
@@ -241,6 +245,28 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     } finally {
       await this.#parts.log.close();
     }
+  }
+
+  /**
+   * Gives leadership to the most advanced peer, so that nobody has to miss this master before there is another leader.
+   */
+  async #handOver(): Promise<void> {
+    const { tickMs, limits, timers } = this.#parts;
+    if (this.#role !== 'leader' || this.#stopped !== undefined) return;
+    const peers = [...this.#raft.status().peers].filter(([, peer]) => peer.silentTicks <= limits.electionTicks);
+    const [to] = peers.sort(([, a], [, b]) => b.match - a.match)[0] ?? [];
+    if (to === undefined) return;
+    await new Promise<void>((resolve) => {
+      const cancel = timers.after(tickMs * limits.electionTicks, resolve);
+      const end = this.subscribe({
+        leadershipChanged: () => {
+          cancel();
+          end();
+          resolve();
+        },
+      });
+      this.transferLeadership(to);
+    });
   }
 
   // --- The turn

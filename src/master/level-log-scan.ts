@@ -39,9 +39,9 @@ export function damaged(folder: string, index: LogIndex, what: string, cause?: u
 }
 
 /**
- * Verifies the blocks of a log in their order: each must continue the one before it, by index and by chain, and the last
- * must end where the mark says that the log ended. LevelDB recovers whole batches, and the mark is in the batch of the last
- * block: a write that a crash tore is absent with its mark, so nothing that this scan misses was a crash.
+ * Verifies the blocks of a log in their order: each must continue the one before it, by index and by chain, and the
+ * last must end where the mark says that the log ended. LevelDB recovers whole batches, and the mark is in the batch
+ * of the last block: a write that a crash tore is absent with its mark, so nothing that this scan misses was a crash.
  */
 export class LogScan {
   readonly runs: TermRun[] = [];

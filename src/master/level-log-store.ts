@@ -40,8 +40,8 @@ interface Cut {
 
 /**
  * The journal in a LevelDB of its own: one record for the entries of a write, keyed by its first index, and one record
- * that is written with each of them and says whom this master voted for, and where the log ends. Both are one synced batch,
- * so a write that was torn by a crash is not there at all; anything else that is missing or changed is damage.
+ * that is written with each of them and says whom this master voted for, and where the log ends. Both are one synced
+ * batch, so a write that was torn by a crash is not there at all; anything else that is missing or changed is damage.
  */
 export class LevelLogStore implements LogStore {
   readonly #folder: string;

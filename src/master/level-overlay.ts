@@ -10,8 +10,8 @@ type Change = object | typeof DELETED;
 type Bucket = Map<string, Change>;
 
 /**
- * Changes of applied entries that are not in LevelDB yet. Rows stand in buckets by what is before the first slash of their
- * key (for inodes: the directory), so that a scan of one directory looks at that directory's changes only.
+ * Changes of applied entries that are not in LevelDB yet. Rows stand in buckets by what is before the first slash of
+ * their key (for inodes: the directory), so that a scan of one directory looks at that directory's changes only.
  */
 export class LevelOverlay {
   readonly #tables = new Map<TableName, Map<string, Bucket>>(TABLE_NAMES.map((table) => [table, new Map()]));

@@ -7,9 +7,9 @@ interface Cached {
 }
 
 /**
- * Decoded rows, bounded in bytes. Two generations instead of a list in order of use: what is used moves to the young one;
- * when that holds half of the bytes it becomes the old one, and what nobody used since is forgotten with the former old
- * one. A hit in the young generation, the usual case, changes nothing.
+ * Decoded rows, bounded in bytes. Two generations instead of a list in order of use: what is used moves to the young
+ * one; when that holds half of the bytes it becomes the old one, and what nobody used since is forgotten with the
+ * former old one. A hit in the young generation, the usual case, changes nothing.
  */
 export class LevelRowCache {
   readonly #halfBytes: number;

@@ -41,9 +41,9 @@ export interface LevelStateStoreOptions {
 }
 
 /**
- * Replicated state in a LevelDB of its own. Changes collect in an overlay and are flushed as one synced batch together with
- * the position of the last entry they came from, one flush at a time; a restart replays the journal from there. Reads see
- * the overlay, the flush in flight, cached rows and LevelDB, in this order.
+ * Replicated state in a LevelDB of its own. Changes collect in an overlay and are flushed as one synced batch together
+ * with the position of the last entry they came from, one flush at a time; a restart replays the journal from there.
+ * Reads see the overlay, the flush in flight, cached rows and LevelDB, in this order.
  */
 export class LevelStateStore implements StateStore, StateScanner {
   readonly #options: LevelStateStoreOptions;
@@ -78,7 +78,7 @@ export class LevelStateStore implements StateStore, StateScanner {
       if (record === undefined && !(await level.isEmpty()))
         throw new SluiceError(
           'CORRUPT',
-          `State store ${options.folder} has lost its position: stop this master and remove the folder, it is rebuilt from the journal where that is complete`,
+          `State store ${options.folder} has lost its position: move it away, a complete journal rebuilds it`,
         );
       return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
     } catch (thrown) {
@@ -129,10 +129,8 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   /** All changes of the entry at `position` have been made. Call it for every entry, in order, also without changes. */
   finishEntry(position: Position): void {
-    assert(
-      position.index === this.#applied.index + 1,
-      `Entry ${position.index} does not follow ${this.#applied.index}`,
-    );
+    if (position.index !== this.#applied.index + 1)
+      assert(false, `Entry ${position.index} does not follow ${this.#applied.index}`);
     this.#applied = position;
   }
 

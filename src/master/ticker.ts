@@ -15,9 +15,9 @@ export interface TickerOptions {
 const SKIPPED_AFTER_STALL = 2;
 
 /**
- * Turns time into ticks: one at most per period, none is made up. After a stall of the event loop it reports the stall and
- * skips ticks instead of letting them fire an election before the messages of the leader, which wait in the sockets, are
- * read (measured: a wall-clock timer misfires after nearly every stall).
+ * Turns time into ticks: one at most per period, none is made up. After a stall of the event loop it reports the stall
+ * and skips ticks instead of letting them fire an election before the messages of the leader, which wait in the
+ * sockets, are read (measured: a wall-clock timer misfires after nearly every stall).
  */
 export class Ticker {
   readonly #options: TickerOptions;

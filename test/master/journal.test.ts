@@ -133,6 +133,20 @@ test('a cut-off leader settles nothing falsely, and each waiter once', async () 
   expect((await names(old)).sort()).toEqual(['kept', 'next']);
 });
 
+test('a leader that closes has handed over before', async () => {
+  const masters = await cluster();
+  const leader = await masters.leader();
+  const name = masters.nameOf(leader);
+  const { term } = leader.leadership();
+  await make(leader, '/a');
+  await masters.stop(name);
+  const known = [...masters.journals.values()].map((journal) => journal.leadership());
+  expect(known.some((each) => each.term > term && each.leader !== name)).toBe(true);
+  const next = await masters.leader();
+  await next.barrier();
+  expect(await names(next)).toEqual(['a']);
+});
+
 test('under cuts of the leader, what succeeded is there exactly once and what was refused is not', async () => {
   const masters = await cluster();
   const fates = new Map<string, 'done' | 'unknown' | 'refused'>();

@@ -5,11 +5,11 @@ import { SluiceError } from '../../model/errors.ts';
 type Node = string | readonly Node[] | { readonly [key: string]: Node };
 
 /**
- * Reads a `sluice.yaml` into dotted keys. Nested and dotted keys mean the same; a list becomes its items joined by commas;
- * every scalar stays as it is written (`010` is not 8).
+ * Reads a `sluice.yaml` into dotted keys. Nested and dotted keys mean the same; a list becomes its items joined by
+ * commas; every scalar stays as it is written (`010` is not 8).
  * @throws SluiceError INVALID_ARGUMENT when it is no YAML, a key appears twice, or a value is neither text nor list.
  */
-export function parseConfigText(text: string, path: string): ReadonlyMap<string, string> {
+function parseConfigText(text: string, path: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   let root: Node | null;
   try {
@@ -24,7 +24,10 @@ export function parseConfigText(text: string, path: string): ReadonlyMap<string,
   return found;
 }
 
-/** @returns undefined when there is no file at `path`. @throws SluiceError when it cannot be read, or as `parseConfigText`. */
+/**
+ * @returns undefined when there is no file at `path`. @throws SluiceError when it cannot be read, or as
+ * `parseConfigText`.
+ */
 export function readConfigFile(path: string): ReadonlyMap<string, string> | undefined {
   let text: string;
   try {

@@ -5,7 +5,7 @@ import { nearest } from './nearest.ts';
 import type { Option, OptionSet, ValuesOf } from './option.ts';
 
 /** Where a value came from; the first of flag, environment, file, default that has one wins. */
-export type ConfigSource = 'flag' | 'environment' | 'file' | 'default';
+type ConfigSource = 'flag' | 'environment' | 'file' | 'default';
 
 export interface ConfigInputs {
   /** A missing file is an error only when the user named it. */
@@ -75,7 +75,8 @@ export function variableOf(key: string): string {
 
 /**
  * Joins the option sets of all rooms and gives each option its value.
- * @throws SluiceError INVALID_ARGUMENT for an unknown key in any source, naming the nearest known one, and for a bad value.
+ * @throws SluiceError INVALID_ARGUMENT for an unknown key in any source, naming the nearest known one, and for a bad
+ * value.
  */
 export function loadConfig(sets: readonly OptionSet[], inputs: ConfigInputs): Config {
   const options = new Map<string, Option<unknown>>();

@@ -12,7 +12,10 @@ function editDistance(a: string, b: string): number {
   return above[b.length] ?? 0;
 }
 
-/** The candidate that `word` was probably meant to be: the fewest edits, the first of equals; undefined without candidates. */
+/**
+ * The candidate that `word` was probably meant to be: the fewest edits, the first of equals; undefined without
+ * candidates.
+ */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Number.POSITIVE_INFINITY;

@@ -116,7 +116,8 @@ export function encodeJournalEntry(entry: JournalEntry): Uint8Array {
 /** @throws SluiceError CORRUPT, or UNSUPPORTED when a newer version wrote it. */
 export function decodeJournalEntry(bytes: Uint8Array): JournalEntry {
   const packed = fromBytes(bytes);
-  const [format, body] = Array.isArray(packed) ? packed : [];
+  if (!Array.isArray(packed)) throw new SluiceError('CORRUPT', 'A journal entry is something else');
+  const [format, body]: unknown[] = packed;
   if (format !== FORMAT)
     throw new SluiceError('UNSUPPORTED', `Journal entry has format ${String(format)}, this version knows ${FORMAT}`);
   return ENTRY.unpack(body);

@@ -8,10 +8,10 @@ import { sealed, unsealed } from './sealed.ts';
 import { fromBytes, number, optional, row, text, toBytes } from './shape.ts';
 
 /**
- * Records of the journal on disk. A block holds consecutive entries:
- * `format u8 | first u48 | count u32 | chain before u32 | chain after u32 | crc of these u32 | entries`, and each entry
- * `kind u8 | term u48 | length u32 | bytes`. The chain is one CRC over all entries of the log in this form, so it does not
- * depend on where blocks are cut, checks the entries of the block, and ties each block to the one before it.
+ * Records of the journal on disk. A block holds consecutive entries: `format u8 | first u48 | count u32 | chain before
+ * u32 | chain after u32 | crc of these u32 | entries`, and each entry `kind u8 | term u48 | length u32 | bytes`. The
+ * chain is one CRC over all entries of the log in this form, so it does not depend on where blocks are cut, checks the
+ * entries of the block, and ties each block to the one before it.
  */
 const FORMAT = 1;
 const HEADER_BYTES = 23;
@@ -56,7 +56,7 @@ export function encodeBlock(entries: readonly Entry[], before: Chain): { bytes: 
 }
 
 /** Reads and checks the header alone. @throws SluiceError CORRUPT, UNSUPPORTED */
-export function decodeBlockHeader(record: Uint8Array): BlockHeader {
+function decodeBlockHeader(record: Uint8Array): BlockHeader {
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   if (bytes.length < HEADER_BYTES) throw new SluiceError('CORRUPT', 'its record is cut short');
   if (bytes.readUInt32BE(19) !== crc32(bytes.subarray(0, 19)))
