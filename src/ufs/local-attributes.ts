@@ -22,8 +22,8 @@ export function changeableAt(absolute: string): Changeable {
 }
 
 /**
- * Sets what this process can: rights and time of its own files, owner and group only as root and only where this host knows
- * them. The rest is left to the namespace.
+ * Sets what this process can: rights and time of its own files, owner and group only as root and only where this host
+ * knows them. The rest is left to the namespace.
  */
 export async function setLocalAttributes(
   thing: Changeable,

@@ -3,9 +3,10 @@ import type { UfsFact } from '../model/command.ts';
 import type { AccountNames } from './local-accounts.ts';
 
 /**
- * Changes whenever a file's content does: modification time to the nanosecond, length and inode number. The inode number
- * tells a file that was replaced by one of equal time and length (`cp -p`, `rsync -t`). What it cannot tell: a change in
- * place of equal length within one tick of the file system's clock (1 to 4 ms on Linux), or one whose time was set back.
+ * Changes whenever a file's content does: modification time to the nanosecond, length and inode number. The inode
+ * number tells a file that was replaced by one of equal time and length (`cp -p`, `rsync -t`). What it cannot tell: a
+ * change in place of equal length within one tick of the file system's clock (1 to 4 ms on Linux), or one whose time
+ * was set back.
  */
 export function localVersion(stats: BigIntStats): string {
   return `${stats.mtimeNs.toString(36)}-${stats.size.toString(36)}-${stats.ino.toString(36)}`;

@@ -34,9 +34,10 @@ async function realpathOf(absolute: string): Promise<string | undefined> {
 }
 
 /**
- * The directory that a local UFS must not leave. Every path is resolved before it is used: a symbolic link counts only when
- * its target is inside the root and is no directory above the link, so that every tree is finite. The check comes
- * before the use: who may write in the root and is faster than we are can still swap a directory for a link in between.
+ * The directory that a local UFS must not leave. Every path is resolved before it is used: a symbolic link counts
+ * only when its target is inside the root and is no directory above the link, so that every tree is finite. The check
+ * comes before the use: who may write in the root and is faster than we are can still swap a directory for a link in
+ * between.
  */
 export class LocalRoot {
   /** As it was given: absolute and normal. */
@@ -49,8 +50,8 @@ export class LocalRoot {
   }
 
   /**
-   * Where the root really is. A root that is gone, or that has become another directory, must not pass for an empty one:
-   * that is how an unmounted disk looks.
+   * Where the root really is. A root that is gone, or that has become another directory, must not pass for an empty
+   * one: that is how an unmounted disk looks.
    * @throws NOT_FOUND, NOT_A_DIRECTORY, UNAVAILABLE
    */
   async real(): Promise<string> {

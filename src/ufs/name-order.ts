@@ -4,9 +4,9 @@ import { compareKeys } from '../model/path.ts';
 const SLASH = 0x2f;
 
 /**
- * Turns S3's order into the order of names. S3 sorts a directory `a` as `a/`, behind `a!` and `a-b`: whether it comes is
- * known only when the listing has passed `a/`. So entries wait until no directory can come before them; when too many
- * wait, `probe` asks for the one that they wait for. A directory displaces a file of its name.
+ * Turns S3's order into the order of names. S3 sorts a directory `a` as `a/`, behind `a!` and `a-b`: whether it comes
+ * is known only when the listing has passed `a/`. So entries wait until no directory can come before them; when too
+ * many wait, `probe` asks for the one that they wait for. A directory displaces a file of its name.
  */
 export class NameOrder {
   readonly #limit: number;

@@ -8,7 +8,10 @@ import { temporaryName } from './ufs-path.ts';
 /** A mount command waits for this, and a person for the command. */
 const PATIENCE_MS = 10_000;
 
-/** Proves that a bucket can be used; see `Ufs.check`. A prefix without objects counts as a directory that may be filled. */
+/**
+ * Proves that a bucket can be used; see `Ufs.check`. A prefix without objects counts as a directory that may be
+ * filled.
+ */
 export async function checkS3(connection: S3Connection, readOnly: boolean): Promise<void> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
@@ -16,7 +19,8 @@ export async function checkS3(connection: S3Connection, readOnly: boolean): Prom
     if (!readOnly) await checkWritable(connection, signal);
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
-    const message = `${connection.endpoint} did not answer within ${PATIENCE_MS / 1000} s: check s3.endpoint and the network`;
+    const patience = `${PATIENCE_MS / 1000} s`;
+    const message = `${connection.endpoint} did not answer within ${patience}: check s3.endpoint and the network`;
     throw new SluiceError('UNAVAILABLE', message, { cause: thrown });
   }
 }

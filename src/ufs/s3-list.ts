@@ -4,7 +4,16 @@ import { checkName, compareKeys } from '../model/path.ts';
 import { LeftOut } from './left-out.ts';
 import { NameOrder } from './name-order.ts';
 import type { S3Connection } from './s3-connection.ts';
-import { directoryFact, fileFact, headObject, isDirectory, refuseS3, type S3Object, s3Object } from './s3-object.ts';
+import {
+  directoryFact,
+  fileFact,
+  headObject,
+  isDirectory,
+  listOnce,
+  refuseS3,
+  type S3Object,
+  s3Object,
+} from './s3-object.ts';
 import { childPath, isTemporaryName } from './ufs-path.ts';
 
 const PAGE_ENTRIES = 1000;
@@ -20,8 +29,8 @@ export interface S3Entry {
 }
 
 /**
- * All keys below a directory in S3's order, page by page; with `delimiter` only its children. Ends normally only when S3 has
- * said that the listing is complete.
+ * All keys below a directory in S3's order, page by page; with `delimiter` only its children. Ends normally only when
+ * S3 has said that the listing is complete.
  */
 export async function* listKeys(
   connection: S3Connection,
@@ -31,7 +40,7 @@ export async function* listKeys(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly S3Entry[]> {
   const prefix = connection.directoryKey(path);
-  const listing = { Bucket: connection.bucket, Prefix: prefix, MaxKeys: PAGE_ENTRIES, EncodingType: 'url' as const };
+  const listing = { MaxKeys: PAGE_ENTRIES, EncodingType: 'url' as const };
   let token: string | undefined;
   let last: string | undefined;
   for (;;) {
@@ -40,7 +49,7 @@ export async function* listKeys(
       ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
       ...(token === undefined ? {} : { ContinuationToken: token }),
     };
-    const said = await connection.send(path, signal, (s3, options) => s3.listObjectsV2(input, options));
+    const said = await listOnce(connection, path, input, signal);
     const entries = entriesOf(said, prefix, leftOut);
     const page = entries.filter(({ name }) => name !== last);
     for (const { name } of page) {
@@ -57,7 +66,8 @@ export async function* listKeys(
 }
 
 function disordered(connection: S3Connection, path: string, last: string, name: string) {
-  const says = `is listed out of order (${JSON.stringify(name)} after ${JSON.stringify(last)}): its server cannot be used`;
+  const order = `${JSON.stringify(name)} after ${JSON.stringify(last)}`;
+  const says = `is listed out of order (${order}): its server cannot be used`;
   return refuseS3(connection, 'UNSUPPORTED', path, says);
 }
 

@@ -1,3 +1,4 @@
+import type { ListObjectsV2Output, ListObjectsV2Request } from '@aws-sdk/client-s3';
 import type { UfsFact } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { S3Connection } from './s3-connection.ts';
@@ -65,10 +66,27 @@ export async function headObject(
     const said = await connection.sendRaw(signal, (s3, options) => s3.headObject(input, options));
     return s3Object(said, said.ContentLength ?? 0);
   } catch (thrown) {
-    // An answer to HEAD has no body: a missing bucket looks the same. Whoever concludes absence also lists, which tells.
+    // An answer to HEAD has no body: a missing bucket looks the same. Who concludes absence also lists, which tells.
     if (statusOf(thrown) === 404) return undefined;
     throw s3Error(thrown, connection.contextOf(path));
   }
+}
+
+/**
+ * One answer about the keys below a directory. Something that is no listing (the page of a proxy, a wrong port) must
+ * not pass for an empty one: whoever believes it would delete what is cached.
+ */
+export async function listOnce(
+  connection: S3Connection,
+  path: string,
+  more: Omit<ListObjectsV2Request, 'Bucket' | 'Prefix'>,
+  signal: AbortSignal | undefined,
+): Promise<ListObjectsV2Output> {
+  const input = { ...more, Bucket: connection.bucket, Prefix: connection.directoryKey(path) };
+  const said = await connection.send(path, signal, (s3, options) => s3.listObjectsV2(input, options));
+  if (said.IsTruncated !== undefined || said.Name !== undefined || said.KeyCount !== undefined) return said;
+  const message = `${connection.endpoint} answers with something that is no S3 listing: check s3.endpoint`;
+  throw new SluiceError('UNAVAILABLE', message);
 }
 
 /** Whether any key is in the directory, its own marker included. @throws NOT_FOUND when the bucket is missing */
@@ -77,8 +95,7 @@ export async function isDirectory(
   path: string,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const input = { Bucket: connection.bucket, Prefix: connection.directoryKey(path), MaxKeys: 1 };
-  const said = await connection.send(path, signal, (s3, options) => s3.listObjectsV2(input, options));
+  const said = await listOnce(connection, path, { MaxKeys: 1 }, signal);
   return (said.Contents?.length ?? 0) > 0;
 }
 
@@ -96,12 +113,13 @@ export async function statS3(
     await isDirectory(connection, path, signal);
     return directoryFact(name);
   }
-  const [object, directory] = await Promise.all([
-    headObject(connection, path, signal),
-    isDirectory(connection, path, signal),
-  ]);
-  if (directory) return directoryFact(name);
-  return object && fileFact(name, object);
+  const looking = headObject(connection, path, signal);
+  const [directory, object] = await Promise.allSettled([isDirectory(connection, path, signal), looking]);
+  // The answer to the listing has a body that tells what is wrong, so its failure is the one to show.
+  if (directory.status === 'rejected') throw directory.reason;
+  if (object.status === 'rejected') throw object.reason;
+  if (directory.value) return directoryFact(name);
+  return object.value && fileFact(name, object.value);
 }
 
 /** A refusal about `path`. */

@@ -70,7 +70,7 @@ export const S3_OPTIONS = {
   checksums: choice(
     {
       key: 's3.checksums',
-      doc: 'Send CRC32 checksums with uploads: required only where S3 demands them, or supported wherever it takes them; auto is required when an endpoint is given, as many other servers know none.',
+      doc: 'Where uploads carry CRC32 checksums: required, supported; auto is required when an endpoint is given.',
       fallback: 'auto',
     },
     ['auto', 'required', 'supported'],

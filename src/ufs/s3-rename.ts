@@ -29,8 +29,8 @@ export async function moveObject(
 }
 
 /**
- * Moves all that is below a directory to an empty one: everything is copied before anything is deleted, and an object is
- * deleted only when a second look shows a copy that is not older. After a failure the copies are removed and the
+ * Moves all that is below a directory to an empty one: everything is copied before anything is deleted, and an object
+ * is deleted only when a second look shows a copy that is not older. After a failure the copies are removed and the
  * source is whole. A process that dies on the way leaves both; then the target must be deleted by hand.
  */
 export async function moveTree(

@@ -6,7 +6,7 @@ import { COPY_LIMITS, type S3CopyLimits } from './s3-copy.ts';
 import { S3Deleter } from './s3-delete.ts';
 import { S3Guard } from './s3-guard.ts';
 import { listS3 } from './s3-list.ts';
-import { headObject, refuseS3, statS3 } from './s3-object.ts';
+import { headObject, listOnce, refuseS3, statS3 } from './s3-object.ts';
 import type { S3Settings } from './s3-options.ts';
 import { readS3 } from './s3-read.ts';
 import { moveObject, moveTree } from './s3-rename.ts';
@@ -15,8 +15,9 @@ import type { Ufs, UfsAttributes, UfsReadRange, UfsWriter } from './ufs.ts';
 import { ancestorsOf, checkChangeable, checkRename, checkUfsPath, isHidden } from './ufs-path.ts';
 
 /**
- * A bucket, or what is below a prefix of it. Directories are what keys imply, and empty objects whose keys end with a slash
- * (markers). S3 has neither owners nor rights nor renames: the namespace keeps the former, copies make the latter.
+ * A bucket, or what is below a prefix of it. Directories are what keys imply, and empty objects whose keys end with a
+ * slash (markers). S3 has neither owners nor rights nor renames: the namespace keeps the former, copies make the
+ * latter.
  */
 export class S3Ufs implements Ufs {
   readonly uri: string;
@@ -117,8 +118,7 @@ export class S3Ufs implements Ufs {
 
   /** Two keys of a directory at most: enough to tell absent, empty and full. */
   async #firstKeys(path: string, signal: AbortSignal | undefined): Promise<string[]> {
-    const input = { Bucket: this.#connection.bucket, Prefix: this.#connection.directoryKey(path), MaxKeys: 2 };
-    const said = await this.#connection.send(path, signal, (s3, options) => s3.listObjectsV2(input, options));
+    const said = await listOnce(this.#connection, path, { MaxKeys: 2 }, signal);
     return (said.Contents ?? []).map(({ Key }) => Key ?? '');
   }
 

@@ -8,12 +8,14 @@ import { MAX_PARTS, type PartRequest, S3Upload } from './s3-upload.ts';
 import type { UfsWriter } from './ufs.ts';
 import { baseName } from './ufs-path.ts';
 
-/** Parts double after so many: 8 MiB parts reach 5 TiB, and files below 8 GB have equal parts, as some servers demand. */
+/**
+ * Parts double after so many: 8 MiB parts reach 5 TiB, and files below 8 GB have equal parts, as some servers demand.
+ */
 const PARTS_OF_ONE_SIZE = 1000;
 
 /**
- * Writes an object: one PUT when it fits into a part, a multipart upload otherwise. Every request has its length. Memory:
- * the parts under way and the one being filled, (`s3.upload-parts` + 1) × `s3.part-size` for most files.
+ * Writes an object: one PUT when it fits into a part, a multipart upload otherwise. Every request has its length.
+ * Memory: the parts under way and the one being filled, (`s3.upload-parts` + 1) × `s3.part-size` for most files.
  */
 export class S3Writer implements UfsWriter {
   readonly #connection: S3Connection;

@@ -62,8 +62,8 @@ export interface Ufs {
    */
   delete(path: string, options: { readonly recursive: boolean; readonly signal?: AbortSignal }): Promise<void>;
   /**
-   * Moves a file or directory; replaces a file (or an empty directory) at `target`. @returns what `stat` says of the
-   * target.
+   * Moves a file or directory; replaces a file by a file, and an empty directory by a directory, at `target`, whose
+   * parents are made as needed. The version may change. @returns what `stat` says of the target.
    */
   rename(source: string, target: string, signal?: AbortSignal): Promise<UfsFact>;
   /** Changes what the storage can keep; what it cannot is left to the namespace alone. */

@@ -67,7 +67,8 @@ function configOf({ folder, fsid, gatewayPort, monitor }: Layout): string {
 }
 
 /**
- * Starts Ceph's S3 gateway with one monitor and one storage daemon that keeps everything in memory. Takes about ten seconds.
+ * Starts Ceph's S3 gateway with one monitor and one storage daemon that keeps everything in memory. Takes about ten
+ * seconds.
  * @throws when a program is missing (with what to install) or does not start (with the end of its log)
  */
 export async function startS3Server(): Promise<S3Server> {

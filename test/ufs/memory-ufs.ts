@@ -19,7 +19,9 @@ interface Node {
   readonly attributes: UfsAttributes & { readonly modifiedMs: number };
 }
 
-/** A UFS in this process: the naive twin of the real ones. `outage` makes every call fail until it is undefined again. */
+/**
+ * A UFS in this process: the naive twin of the real ones. `outage` makes every call fail until it is undefined again.
+ */
 export class MemoryUfs implements Ufs {
   readonly uri: string;
   outage: SluiceError | undefined;
