@@ -141,9 +141,9 @@ export class JournalCluster {
         data: folder,
         name,
         peers: this.names.map((each, i) => `${each}=127.0.0.1:${1000 + i}`),
-        tick: 10,
-        electionTimeout: 150,
-        heartbeat: 30,
+        tick: 20,
+        electionTimeout: 400,
+        heartbeat: 60,
       },
       values: {
         stateCache: 4 << 20,
