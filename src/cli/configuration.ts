@@ -4,11 +4,11 @@ import type { ClientSettings } from '../client/settings.ts';
 import { type Config, loadConfig } from '../host/config/load.ts';
 import type { OptionSet } from '../host/config/option.ts';
 import { journalOptions, quorumOptions, serviceOptions } from '../master/options.ts';
-import { SluiceError } from '../model/errors.ts';
 import { securityOptions } from '../wire/options.ts';
 import { workerOptions } from '../worker/options.ts';
 import { LOCAL_FOLDER, readPlaces } from './local-files.ts';
 import { cliOptions } from './options.ts';
+import { pairs } from './pairs.ts';
 import type { World } from './world.ts';
 
 /** Options that every command has. */
@@ -67,15 +67,4 @@ export function clientSettings(world: World, config: Config): ClientSettings {
 /** Whether nobody has set the option. */
 export function isDefault(config: Config, key: string): boolean {
   return config.entries().find((entry) => entry.key === key)?.source === 'default';
-}
-
-/** `key=value` texts as an object. @throws SluiceError INVALID_ARGUMENT */
-export function pairs(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf('=');
-      if (at < 1) throw new SluiceError('INVALID_ARGUMENT', `${text} must be key=value`);
-      return [text.slice(0, at), text.slice(at + 1)];
-    }),
-  );
 }

@@ -2,7 +2,6 @@ import { CommanderError } from 'commander';
 import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
 import type { CommandSpec } from './command-spec.ts';
 import type { GlobalFlags } from './configuration.ts';
-import { CommandContext } from './context.ts';
 import { Output } from './output.ts';
 import { buildProgram } from './program.ts';
 import type { World } from './world.ts';
@@ -43,6 +42,8 @@ async function executeIn(
   args: readonly string[],
   flags: GlobalFlags,
 ): Promise<number> {
+  // Reading configuration takes longer than showing help: that is done without it.
+  const { CommandContext } = await import('./context.ts');
   const context = new CommandContext(world, flags);
   try {
     // The options are those that the spec itself declares.

@@ -6,7 +6,6 @@ import { securityOptions } from '../../wire/options.ts';
 import { workerOptions } from '../../worker/options.ts';
 import type { Worker } from '../../worker/worker.ts';
 import type { CommandSpec } from '../command-spec.ts';
-import { clientSettings, isDefault } from '../configuration.ts';
 import type { CommandContext } from '../context.ts';
 import { cliOptions } from '../options.ts';
 import { runService, type ServiceParts } from '../service.ts';
@@ -27,7 +26,8 @@ export const workerCommand: CommandSpec = {
 
 async function start(context: CommandContext, { logger, metrics }: ServiceParts, scope: Scope): Promise<void> {
   const config = context.config();
-  const [{ Worker }, { openUfs }, { StatusServer }] = await Promise.all([
+  const [{ clientSettings, isDefault }, { Worker }, { openUfs }, { StatusServer }] = await Promise.all([
+    import('../configuration.ts'),
     import('../../worker/worker.ts'),
     import('../../ufs/open-ufs.ts'),
     import('../../host/status-server.ts'),

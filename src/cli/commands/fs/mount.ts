@@ -2,8 +2,8 @@ import { formatDuration } from '../../../base/units.ts';
 import { SluiceError } from '../../../model/errors.ts';
 import type { MountInfo } from '../../../model/operations.ts';
 import type { CommandSpec } from '../../command-spec.ts';
-import { pairs } from '../../configuration.ts';
 import { durationOrNever } from '../../numbers.ts';
+import { pairs } from '../../pairs.ts';
 import type { Row } from '../../table.ts';
 
 interface MountCommandOptions {
