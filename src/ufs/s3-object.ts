@@ -2,7 +2,7 @@ import type { ListObjectsV2Output, ListObjectsV2Request } from '@aws-sdk/client-
 import type { UfsFact } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { S3Connection } from './s3-connection.ts';
-import { s3Error, statusOf } from './s3-errors.ts';
+import { s3CodeOf, s3Error, statusOf } from './s3-errors.ts';
 import { baseName } from './ufs-path.ts';
 
 /** What S3 says of an object, in a listing, an answer to HEAD or one to GET. */
@@ -83,10 +83,21 @@ export async function listOnce(
   signal: AbortSignal | undefined,
 ): Promise<ListObjectsV2Output> {
   const input = { ...more, Bucket: connection.bucket, Prefix: connection.directoryKey(path) };
-  const said = await connection.send(path, signal, (s3, options) => s3.listObjectsV2(input, options));
+  let said: ListObjectsV2Output;
+  try {
+    said = await connection.sendRaw(signal, (s3, options) => s3.listObjectsV2(input, options));
+  } catch (thrown) {
+    // S3 lists what does not exist as empty: a 404 that is not about the bucket is none of S3's.
+    if (statusOf(thrown) === 404 && s3CodeOf(thrown) !== 'NoSuchBucket') throw noListing(connection, thrown);
+    throw s3Error(thrown, connection.contextOf(path));
+  }
   if (said.IsTruncated !== undefined || said.Name !== undefined || said.KeyCount !== undefined) return said;
+  throw noListing(connection, undefined);
+}
+
+function noListing(connection: S3Connection, cause: unknown): SluiceError {
   const message = `${connection.endpoint} answers with something that is no S3 listing: check s3.endpoint`;
-  throw new SluiceError('UNAVAILABLE', message);
+  return new SluiceError('UNAVAILABLE', message, { cause });
 }
 
 /** Whether any key is in the directory, its own marker included. @throws NOT_FOUND when the bucket is missing */

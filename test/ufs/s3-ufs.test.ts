@@ -53,8 +53,8 @@ describe('errors', () => {
     await expect(ufs.stat('f')).rejects.toMatchObject({ code });
   });
 
-  test('an answer that is not of S3 is no absence', async () => {
-    fake.answer = (_seen, response) => response.end('<html><body>It works!</body></html>');
+  test.each([200, 404])('an answer that is not of S3 is no absence, with status %i', async (status) => {
+    fake.answer = (_seen, response) => response.writeHead(status).end('<html><body>It works!</body></html>');
     await expect(ufs.list('')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(ufs.stat('f')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(ufs.delete('f', { recursive: true })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
