@@ -1,4 +1,7 @@
-import type { ChannelOptions } from '@grpc/grpc-js';
+import { type ChannelOptions, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+
+// What grpc-js would print to standard error reaches us as errors of calls and binds, too.
+setLogVerbosity(logVerbosity.NONE);
 
 /** Largest gRPC message that any of our servers and clients accepts; each service has narrower limits of its own. */
 export const MESSAGE_BYTES_MAX = 32 * 2 ** 20;

@@ -1,5 +1,4 @@
-import type { Metadata, ServerReadableStream, sendUnaryData } from '@grpc/grpc-js';
-import { Metadata as EmptyMetadata } from '@grpc/grpc-js';
+import { Metadata, type ServerReadableStream, type sendUnaryData } from '@grpc/grpc-js';
 import type { Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Logger } from '../host/logger.ts';
@@ -92,10 +91,10 @@ export class RaftTransport implements Transport {
   #connect(id: NodeId, address: string): RaftPeer {
     const { self, clusterId, incarnation, token, timers, random, logger } = this.#options;
     const metadata = callMetadata(token);
-    metadata.set(CLUSTER, clusterId);
+    metadata.set(CLUSTER, encodeURIComponent(clusterId));
     metadata.set(FROM, encodeURIComponent(self));
     metadata.set(TO, encodeURIComponent(id));
-    metadata.set(INCARNATION, incarnation);
+    metadata.set(INCARNATION, encodeURIComponent(incarnation));
     return new RaftPeer({
       address,
       metadata,
@@ -116,14 +115,14 @@ export class RaftTransport implements Transport {
       done(toGrpcStatus(said));
       return;
     }
-    const from = nodeOf(call.metadata, FROM);
+    const from = nameIn(call.metadata, FROM);
     this.#receive(from, call, done, listener);
-    call.sendMetadata(new EmptyMetadata());
+    call.sendMetadata(new Metadata());
     this.#peers.get(from)?.hurry();
   }
 
   #receive(from: NodeId, call: Call, done: sendUnaryData<Buffer>, listener: TransportListener): void {
-    const incarnation = only(call.metadata, INCARNATION);
+    const incarnation = nameIn(call.metadata, INCARNATION);
     let over = false;
     const incoming: Incoming = {
       incarnation,
@@ -161,9 +160,9 @@ export class RaftTransport implements Transport {
   /** Why a stream is not for us. */
   #check(metadata: Metadata): SluiceError | undefined {
     const { self, clusterId } = this.#options;
-    const cluster = only(metadata, CLUSTER);
-    const to = nodeOf(metadata, TO);
-    const from = nodeOf(metadata, FROM);
+    const cluster = nameIn(metadata, CLUSTER);
+    const to = nameIn(metadata, TO);
+    const from = nameIn(metadata, FROM);
     const at = `master ${self} of cluster ${clusterId}`;
     if (cluster !== clusterId)
       return new SluiceError(
@@ -183,13 +182,13 @@ function notReady(self: NodeId): SluiceError {
   return new SluiceError('UNAVAILABLE', `Master ${self} is starting or stopping`);
 }
 
-/** The id of a member that the metadata names; empty when it names none. */
-function nodeOf(metadata: Metadata, key: string): NodeId {
-  const text = only(metadata, key);
-  return /^(?:[\w.!~*'()-]|%[0-7][0-9A-F])*$/.test(text) ? decodeURIComponent(text) : '';
-}
-
-function only(metadata: Metadata, key: string): string {
+/** A percent-encoded name in the metadata; empty when there is none. */
+function nameIn(metadata: Metadata, key: string): string {
   const [value] = metadata.get(key);
-  return typeof value === 'string' ? value : '';
+  try {
+    return typeof value === 'string' ? decodeURIComponent(value) : '';
+  } catch {
+    // Not percent-encoded: no name that we could know.
+    return '';
+  }
 }

@@ -1,0 +1,150 @@
+import { expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
+import { nodeTimers } from '../../src/host/node-timers.ts';
+import { SluiceError } from '../../src/model/errors.ts';
+import type { ClusterReport, QuorumInfo } from '../../src/model/report.ts';
+import { AdminChannel } from '../../src/wire/admin-channel.ts';
+import { adminService } from '../../src/wire/admin-server.ts';
+import { checkExposure, GrpcServer, isLoopback, joinAddress } from '../../src/wire/grpc-server.ts';
+import { MasterList } from '../../src/wire/master-list.ts';
+import { host, serve } from './cluster.ts';
+
+const QUORUM: QuorumInfo = {
+  clusterId: 'c',
+  self: 'a',
+  leader: '',
+  term: 3,
+  commitIndex: 9,
+  appliedIndex: 8,
+  lastIndex: 10,
+  members: [{ id: 'a', address: '127.0.0.1:1', role: 'preCandidate', matchIndex: -1, lastContactMs: 0 }],
+};
+
+const REPORT: ClusterReport = {
+  quorum: QUORUM,
+  version: '0.1.0',
+  uptimeMs: 5,
+  inodeCount: 7,
+  mountCount: 1,
+  workers: [
+    {
+      id: 'w',
+      address: 'h:1',
+      host: 'h',
+      capacityBytes: 2 ** 40,
+      state: 'lost',
+      lastHeardMs: -1,
+      usedBytes: 0,
+      pageCount: 0,
+      registeredMs: 4,
+    },
+  ],
+};
+
+const service = adminService({ report: async () => REPORT, quorum: () => QUORUM });
+
+test('a taken port is named with the way out', async () => {
+  const server = await serve(service);
+  const second = serve(service, undefined, server.port);
+  await expect(second).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(`127.0.0.1:${server.port}: another process listens there: stop it, or choose`),
+  });
+  await server.close();
+});
+
+test.each(['0.0.0.0', '::', '10.1.2.3', 'example.org', '127.example.org'])(
+  'listening on %s without a token is refused',
+  async (address) => {
+    const options = { host: address, port: 0, services: [service], timers: nodeTimers };
+    await expect(GrpcServer.start({ ...options, token: undefined })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('security.token'),
+    });
+    await expect(GrpcServer.start({ ...options, token: '' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(() => checkExposure(address, 'secret')).not.toThrow();
+  },
+);
+
+test.each(['127.0.0.1', '127.1.2.3', '::1', 'localhost'])('%s is loopback', (address) => {
+  expect(isLoopback(address)).toBe(true);
+});
+
+test('IPv6 addresses have brackets before a port', () => {
+  expect(joinAddress('::1', 5)).toBe('[::1]:5');
+  expect(joinAddress('h', 5)).toBe('h:5');
+});
+
+test('close may be called twice', async () => {
+  const server = await serve(service);
+  await Promise.all([server.close(), server.close()]);
+});
+
+test('reports come through, with the token', async () => {
+  const server = await serve(service, 'secret');
+  const masters = [server.address];
+  const admin = new AdminChannel({ masters, token: 'secret', ...host });
+  await expect(admin.report()).resolves.toEqual(REPORT);
+  await expect(admin.quorum()).resolves.toEqual(QUORUM);
+  const stranger = new AdminChannel({ masters, token: 'secreT', ...host });
+  await expect(stranger.quorum()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await server.close();
+});
+
+test('a report is asked of the leader, a quorum of whoever answers', async () => {
+  const leader = await serve(service);
+  const standby = await serve(
+    adminService({
+      report: () => Promise.reject(new SluiceError('NOT_LEADER', 'no', { details: { leader: leader.address } })),
+      quorum: () => ({ ...QUORUM, self: 'standby' }),
+    }),
+  );
+  const admin = new AdminChannel({ masters: ['127.0.0.1:1', standby.address], ...host });
+  await expect(admin.report()).resolves.toEqual(REPORT);
+  await expect(admin.quorum()).resolves.toMatchObject({ self: 'standby' });
+  await Promise.all([leader.close(), standby.close()]);
+});
+
+test('without any master the search ends', async () => {
+  const admin = new AdminChannel({ masters: ['127.0.0.1:1'], timeoutMs: 50, ...host });
+  await expect(admin.quorum()).rejects.toMatchObject({
+    code: 'TIMED_OUT',
+    message: expect.stringContaining('127.0.0.1:1'),
+  });
+});
+
+test.each([[[]], [['nowhere']], [['a:1', 'b']]])('masters %j are refused', (masters) => {
+  expect(() => new MasterList(masters, seededRandom(1))).toThrow(SluiceError);
+});
+
+test('the master to ask', () => {
+  const list = new MasterList(['a:1', 'b:1', 'c:1'], { next: () => 1 });
+  expect(list.current).toBe('a:1');
+  expect(list.redirected('a:1', 'c:1')).toBe(0);
+  expect(list.current).toBe('c:1');
+  // What another connection learnt of a former master changes nothing.
+  expect(list.redirected('a:1', 'b:1')).toBeUndefined();
+  expect(list.failed('c:1')).toBe(0);
+  expect(list.current).toBe('a:1');
+  // A hint to the one that just failed is not followed.
+  expect(list.redirected('a:1', 'c:1')).toBe(10);
+  expect(list.current).toBe('b:1');
+  expect(list.redirected('b:1', '')).toBe(20);
+  expect(list.redirected('c:1', 'x:9')).toBe(40);
+  expect(list.current).toBe('x:9');
+  expect(list.failed('x:9')).toBe(80);
+  expect(list.current).toBe('a:1');
+  expect(list.redirected('a:1', '')).toBe(100);
+  list.answered('b:1');
+  expect(list.redirected('b:1', 'c:1')).toBe(0);
+  expect(list.current).toBe('c:1');
+});
+
+test('when all failed, hints are followed again', () => {
+  const list = new MasterList(['a:1', 'b:1'], seededRandom(1));
+  list.failed('a:1');
+  list.failed('b:1');
+  expect(list.current).toBe('a:1');
+  list.redirected('a:1', 'b:1');
+  expect(list.current).toBe('b:1');
+});
