@@ -150,6 +150,8 @@ const ERRNO_CODES = {
 /** An error of this machine's files with the path that it is about. */
 export function localError(thrown: unknown, path: string): SluiceError {
   if (thrown instanceof SluiceError) return thrown;
+  if (thrown instanceof Error && thrown.name === 'AbortError')
+    return new SluiceError('CANCELLED', `Copying ${path} was interrupted`, { cause: thrown });
   const errno = (thrown as NodeJS.ErrnoException).code ?? '';
   const code = Object.hasOwn(ERRNO_CODES, errno) ? ERRNO_CODES[errno as keyof typeof ERRNO_CODES] : 'INTERNAL';
   return SluiceError.from(thrown, code, path);

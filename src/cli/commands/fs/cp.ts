@@ -1,7 +1,6 @@
 import { formatBytes } from '../../../base/units.ts';
 import type { FileSystem } from '../../../client/file-system.ts';
 import { SluiceError } from '../../../model/errors.ts';
-import type { WriteType } from '../../../model/inode.ts';
 import type { CommandSpec } from '../../command-spec.ts';
 import type { CommandContext } from '../../context.ts';
 import { type CopyEntry, type CopySource, LocalSource, RemoteSource } from '../../copy-source.ts';
@@ -16,6 +15,7 @@ import {
 import { wholeNumber } from '../../numbers.ts';
 import { runAll } from '../../parallel.ts';
 import { type Progress, showProgress } from '../../progress.ts';
+import { WRITE_TYPE_OPTION, writeTypeOf } from '../../write-type.ts';
 
 interface CpOptions {
   readonly recursive?: boolean;
@@ -25,7 +25,6 @@ interface CpOptions {
 }
 
 const AT_A_TIME = '4';
-const WRITE_TYPES: readonly WriteType[] = ['CACHE_THROUGH', 'THROUGH', 'MUST_CACHE'];
 
 /** `sluice fs cp`. */
 export const cpCommand: CommandSpec<CpOptions> = {
@@ -39,7 +38,7 @@ export const cpCommand: CommandSpec<CpOptions> = {
     ['-r, --recursive', 'directories with all that is below them'],
     ['-f, --force', 'replace existing files'],
     ['--parallel <count>', `files that are copied at a time, ${AT_A_TIME} by default`],
-    ['--write-type <type>', `how new files become safe: ${WRITE_TYPES.join(', ')}`],
+    WRITE_TYPE_OPTION,
   ],
   examples: ['sluice fs cp -r file:///srv/images /images', 'sluice fs cp /images/a.png file://a.png'],
   async run(context, [from = '', to = ''], options) {
@@ -142,11 +141,4 @@ function checkApart(top: CopyEntry, target: CopyTarget, sameWorld: boolean): voi
   if (!sameWorld || (to !== top.path && !`${to}/`.startsWith(top.path === '/' ? '/' : `${top.path}/`))) return;
   const what = to === top.path ? 'onto itself' : 'into itself';
   throw new SluiceError('INVALID_ARGUMENT', `Cannot copy ${top.path} ${what}: choose another target than ${to}`);
-}
-
-function writeTypeOf(text: string | undefined): WriteType | undefined {
-  if (text === undefined) return undefined;
-  const found = WRITE_TYPES.find((type) => type === text.toUpperCase().replaceAll('-', '_'));
-  if (found !== undefined) return found;
-  throw new SluiceError('INVALID_ARGUMENT', `--write-type must be one of ${WRITE_TYPES.join(', ')}, got ${text}`);
 }
