@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+
+/** What writers were promised, to be compared with what is there afterwards. */
+export class Ledger {
+  readonly #acknowledged = new Map<string, string>();
+  readonly #failed = new Set<string>();
+  readonly #surprises: string[] = [];
+
+  /** The write of `content` to `path` was acknowledged. */
+  acknowledged(path: string, content: Uint8Array): void {
+    if (this.#acknowledged.has(path)) this.#surprises.push(`${path} was acknowledged twice`);
+    this.#acknowledged.set(path, digestOf(content));
+  }
+
+  /** The write of `path` failed without an answer: it may be there or not, but never with other bytes. */
+  failed(path: string): void {
+    this.#failed.add(path);
+  }
+
+  /** An answer that can only come from an operation that took effect twice, or of something that was lost. */
+  surprise(what: string): void {
+    this.#surprises.push(what);
+  }
+
+  get surprises(): readonly string[] {
+    return this.#surprises;
+  }
+
+  get size(): number {
+    return this.#acknowledged.size;
+  }
+
+  get unanswered(): number {
+    return this.#failed.size;
+  }
+
+  /** Paths with what their content must hash to. */
+  entries(): Iterable<[string, string]> {
+    return this.#acknowledged;
+  }
+}
+
+export function digestOf(content: Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}

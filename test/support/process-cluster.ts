@@ -1,0 +1,245 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ENTRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const START_TIMEOUT_MS = 30_000;
+
+/** Ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(0, '127.0.0.1', () => resolve(server));
+      });
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** One real process of Sluice. */
+export class Node {
+  readonly name: string;
+  readonly role: 'master' | 'worker';
+  /** Where clients reach it: gRPC of a master, HTTP of a worker. */
+  readonly address: string;
+  /** Where /metrics and /readyz are. */
+  readonly statusUrl: string;
+  readonly #environment: Record<string, string>;
+  readonly #log: string;
+  #child: ChildProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: {
+    name: string;
+    role: 'master' | 'worker';
+    address: string;
+    statusUrl: string;
+    environment: Record<string, string>;
+    log: string;
+  }) {
+    this.name = options.name;
+    this.role = options.role;
+    this.address = options.address;
+    this.statusUrl = options.statusUrl;
+    this.#environment = options.environment;
+    this.#log = options.log;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.name} does not run`);
+    return pid;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  start(): void {
+    if (this.running) throw new Error(`${this.name} runs already`);
+    const log = createWriteStream(this.#log, { flags: 'a' });
+    const { PATH = '', HOME = '/', USER = 'root' } = process.env;
+    const child = spawn(process.execPath, [ENTRY, this.role], {
+      env: { PATH, HOME, USER, ...this.#environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    this.#ended = new Promise((resolve) => {
+      child.once('close', () => {
+        log.end();
+        resolve();
+      });
+    });
+    this.#child = child;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Ends the process with `signal` and waits until it is gone. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.running) this.signal(signal);
+    await this.#ended;
+  }
+
+  /** Whether the process says that it can serve. */
+  ready(): Promise<boolean> {
+    return this.#probe('readyz');
+  }
+
+  /** Whether the process answers at all. */
+  answers(): Promise<boolean> {
+    return this.#probe('healthz');
+  }
+
+  async #probe(page: string): Promise<boolean> {
+    try {
+      const response = await fetch(`${this.statusUrl}/${page}`, { signal: AbortSignal.timeout(1000) });
+      await response.arrayBuffer();
+      return response.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The value of a metric, summed over its labels; 0 when it has none yet. */
+  async metric(name: string, labels = ''): Promise<number> {
+    const response = await fetch(`${this.statusUrl}/metrics`);
+    const lines = (await response.text()).split('\n');
+    return lines
+      .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(labels))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+}
+
+export interface ClusterOptions {
+  readonly masters?: number;
+  readonly workers?: number;
+  /** Kept when given, otherwise a temporary one that `close` removes. */
+  readonly folder?: string;
+  /** Further settings by key, for all processes. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Real master and worker processes on loopback, as an operator would run them. */
+export class ProcessCluster {
+  readonly folder: string;
+  readonly masters: readonly Node[];
+  readonly workers: readonly Node[];
+  readonly #temporary: boolean;
+
+  private constructor(folder: string, temporary: boolean, masters: readonly Node[], workers: readonly Node[]) {
+    this.folder = folder;
+    this.#temporary = temporary;
+    this.masters = masters;
+    this.workers = workers;
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<ProcessCluster> {
+    const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
+    mkdirSync(folder, { recursive: true });
+    const masterCount = options.masters ?? 3;
+    const workerCount = options.workers ?? 0;
+    const ports = await freePorts(masterCount * 2 + workerCount * 2);
+    const port = (): number => ports.shift() as number;
+    const places = Array.from({ length: masterCount }, (_, index) => ({
+      name: `m${index + 1}`,
+      client: port(),
+      status: port(),
+    }));
+    const addresses = places.map((place) => `127.0.0.1:${place.client}`).join(',');
+    const peers = places.map((place) => `${place.name}=127.0.0.1:${place.client}`).join(',');
+    const shared = asEnvironment({ ...options.settings, 'client.masters': addresses });
+    const masters = places.map(
+      (place) =>
+        new Node({
+          name: place.name,
+          role: 'master',
+          address: `127.0.0.1:${place.client}`,
+          statusUrl: `http://127.0.0.1:${place.status}`,
+          log: join(folder, `${place.name}.log`),
+          environment: {
+            ...shared,
+            ...asEnvironment({
+              'master.name': place.name,
+              'master.data': join(folder, place.name),
+              'master.peers': peers,
+              'master.port': String(place.client),
+              'master.status.port': String(place.status),
+            }),
+          },
+        }),
+    );
+    const workers = Array.from({ length: workerCount }, (_, index) => {
+      const [data, status] = [port(), port()];
+      return new Node({
+        name: `w${index + 1}`,
+        role: 'worker',
+        address: `127.0.0.1:${data}`,
+        statusUrl: `http://127.0.0.1:${status}`,
+        log: join(folder, `w${index + 1}.log`),
+        environment: {
+          ...shared,
+          ...asEnvironment({
+            'worker.data': join(folder, `w${index + 1}`),
+            'worker.port': String(data),
+            'worker.status.port': String(status),
+          }),
+        },
+      });
+    });
+    const cluster = new ProcessCluster(folder, options.folder === undefined, masters, workers);
+    for (const node of [...masters, ...workers]) node.start();
+    await cluster.waitUntilReady();
+    return cluster;
+  }
+
+  get nodes(): readonly Node[] {
+    return [...this.masters, ...this.workers];
+  }
+
+  /** Addresses of the masters, for a client. */
+  get addresses(): readonly string[] {
+    return this.masters.map((master) => master.address);
+  }
+
+  /** Waits until every process answers that it is ready. */
+  async waitUntilReady(nodes: readonly Node[] = this.nodes): Promise<void> {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    for (const node of nodes) {
+      while (!(await node.ready())) {
+        if (!node.running)
+          throw new Error(`${node.name} ended at its start: see ${join(this.folder, `${node.name}.log`)}`);
+        if (performance.now() > deadline) throw new Error(`${node.name} was not ready in ${START_TIMEOUT_MS} ms`);
+        await pause(20);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const node of this.nodes) if (node.running) node.signal('SIGCONT');
+    await Promise.all(this.nodes.map((node) => node.stop('SIGKILL')));
+    if (this.#temporary) rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A turn of a polling loop that waits for another process. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function asEnvironment(settings: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [`SLUICE_${key.toUpperCase().replaceAll(/[.-]/g, '_')}`, value]),
+  );
+}
