@@ -21,8 +21,8 @@ interface FolderSync {
 }
 
 /**
- * Reads and changes page files and the folders of contents: whole or not at all (written beside, then renamed) and, when
- * asked, durable on return. Knows nothing of quotas and use. Errors are those of the operating system.
+ * Reads and changes page files and the folders of contents: whole or not at all (written beside, then renamed) and,
+ * when asked, durable on return. Knows nothing of quotas and use. Errors are those of the operating system.
  */
 export class CacheDisk {
   readonly folder: string;

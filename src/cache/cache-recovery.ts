@@ -53,8 +53,8 @@ async function checkFormat(disk: CacheDisk, fs: DiskFunctions, pageSizeBytes: nu
   if (format.pageSizeBytes !== pageSizeBytes)
     throw new SluiceError(
       'INVALID_ARGUMENT',
-      `Cache folder ${folder} has pages of ${format.pageSizeBytes} bytes and worker.cache.page-size is ${pageSizeBytes}: ` +
-        'set it back, or use another folder',
+      `Cache folder ${folder} has pages of ${format.pageSizeBytes} bytes and worker.cache.page-size ` +
+        `is ${pageSizeBytes}: set it back, or use another folder`,
     );
 }
 
@@ -69,8 +69,8 @@ function readFormat(text: string): { readonly format?: unknown; readonly pageSiz
 }
 
 /**
- * Fills the index from the names in the folders and one meta file per content: no page is opened, its checksum is checked
- * when it is read. Unknown files are deleted and counted. The order of use is not kept over a restart.
+ * Fills the index from the names in the folders and one meta file per content: no page is opened, its checksum is
+ * checked when it is read. Unknown files are deleted and counted. The order of use is not kept over a restart.
  */
 export async function recoverPages(
   disk: CacheDisk,
@@ -105,7 +105,10 @@ export async function recoverPages(
   return { foreign };
 }
 
-/** The content of a folder, in the index; undefined when the folder is no content's. Ends a move that a crash cut short. */
+/**
+ * The content of a folder, in the index; undefined when the folder is no content's. Ends a move that a crash cut
+ * short.
+ */
 async function readContent(
   disk: CacheDisk,
   fs: DiskFunctions,

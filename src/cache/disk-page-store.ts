@@ -28,8 +28,9 @@ export interface DiskPageStoreOptions {
 }
 
 /**
- * A page store with one file per page in one folder. What is stored is known in memory (`PageIndex`); a file exists before its page is
- * indexed, and a page leaves the index before its file is deleted. Within a file id, `adopt` and `drop` run alone, puts run side by side.
+ * A page store with one file per page in one folder. What is stored is known in memory (`PageIndex`); a file exists
+ * before its page is indexed, and a page leaves the index before its file is deleted. Within a file id, `adopt` and
+ * `drop` run alone, puts run side by side.
  */
 export class DiskPageStore implements PageStore {
   readonly pageSizeBytes: number;
@@ -177,7 +178,9 @@ export class DiskPageStore implements PageStore {
     return content;
   }
 
-  /** The promise of `protect` is kept for the whole content: in memory at once, on disk before a page is acknowledged. */
+  /**
+   * The promise of `protect` is kept for the whole content: in memory at once, on disk before a page is acknowledged.
+   */
   async #protect(content: CachedContent): Promise<void> {
     if (content.protect) return;
     this.#index.setProtection(content, true);
@@ -205,8 +208,9 @@ export class DiskPageStore implements PageStore {
       const { protectedBytes } = this.#index;
       throw new SluiceError(
         'EXHAUSTED',
-        `Cache folder ${this.#disk.folder} is full of data that must not be evicted (${formatBytes(protectedBytes)} of ` +
-          `${formatBytes(this.#capacityBytes)}): raise worker.cache.capacity, add workers, or delete files that are only cached`,
+        `Cache folder ${this.#disk.folder} is full of data that must not be evicted ` +
+          `(${formatBytes(protectedBytes)} of ${formatBytes(this.#capacityBytes)}): ` +
+          'raise worker.cache.capacity, add workers, or delete files that are only cached',
         { details: { capacityBytes: this.#capacityBytes, protectedBytes } },
       );
     }
@@ -239,7 +243,9 @@ export class DiskPageStore implements PageStore {
     }
   }
 
-  /** Takes a page out of the index and deletes its file. Never rejects: a file that stays is found by the next start. */
+  /**
+   * Takes a page out of the index and deletes its file. Never rejects: a file that stays is found by the next start.
+   */
   async #deletePage(slot: number): Promise<void> {
     const content = this.#index.contentOf(slot);
     const number = this.#index.numberOf(slot);
@@ -306,7 +312,10 @@ export class DiskPageStore implements PageStore {
     await this.#dropContent(source);
   }
 
-  /** Gives a content a version and protection that no other content has: the meta file first, which a restart believes. */
+  /**
+   * Gives a content a version and protection that no other content has: the meta file first, which a restart
+   * believes.
+   */
   async #rename(content: CachedContent, version: string, protect: boolean): Promise<void> {
     await Promise.all(content.unlinking.values());
     const durable = protect || content.protect;

@@ -2,9 +2,10 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../base/assert.ts';
 
 /**
- * A page file is a header and the page. Header, little endian: magic u32, format u16, zero u16, content tag 8 bytes, block u32, page u32,
- * length u32, CRC-32 u32 of the header before it and of the page. The tag is that of the content's folder (`ContentMeta`), which
- * holds file id and version: so a page proves to which content it belongs, and a content gets another version without a touch to its pages.
+ * A page file is a header and the page. Header, little endian: magic u32, format u16, zero u16, content tag 8 bytes,
+ * block u32, page u32, length u32, CRC-32 u32 of the header before it and of the page. The tag is that of the
+ * content's folder (`ContentMeta`), which holds file id and version: so a page proves to which content it belongs,
+ * and a content gets another version without a touch to its pages.
  */
 export const PAGE_HEADER_BYTES = 32;
 

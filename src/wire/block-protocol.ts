@@ -38,8 +38,9 @@ export interface ReadBlock {
 }
 
 /**
- * Puts bytes (the body, Content-Length required) into the cache only. They begin at `offset` in the block, a multiple of the worker's page
- * size, and end at a page boundary or at the end of the block. Protected: never evicted, on disk before the reply.
+ * Puts bytes (the body, Content-Length required) into the cache only. They begin at `offset` in the block, a multiple
+ * of the worker's page size, and end at a page boundary or at the end of the block. Protected: never evicted, on disk
+ * before the reply.
  */
 export interface WriteBlock {
   readonly kind: 'writeBlock';
@@ -63,8 +64,9 @@ export interface OpenUpload {
 }
 
 /**
- * Appends the body to an upload: byte `block * blockSize + offset` of the file must be the next one, else INVALID_ARGUMENT with
- * `details.position`, where the next append must begin. After a broken connection the position tells what has arrived.
+ * Appends the body to an upload: byte `block * blockSize + offset` of the file must be the next one, else
+ * INVALID_ARGUMENT with `details.position`, where the next append must begin. After a broken connection the position
+ * tells what has arrived.
  */
 export interface AppendUpload {
   readonly kind: 'appendUpload';
@@ -75,7 +77,10 @@ export interface AppendUpload {
   readonly cache: boolean;
 }
 
-/** Makes the file visible in the UFS. Reply: its `UfsFact`. Pages staged at this worker take its version. May be repeated. */
+/**
+ * Makes the file visible in the UFS. Reply: its `UfsFact`. Pages staged at this worker take its version. May be
+ * repeated.
+ */
 export interface CompleteUpload {
   readonly kind: 'completeUpload';
   readonly uploadId: string;
@@ -84,7 +89,7 @@ export interface CompleteUpload {
 }
 
 /** Gives an upload up; leaves no trace. An unknown upload is no error. */
-export interface AbortUpload {
+interface AbortUpload {
   readonly kind: 'abortUpload';
   readonly uploadId: string;
 }
@@ -99,7 +104,7 @@ export interface AdoptContent {
 }
 
 /** Drops the cached pages of a file, of one version when given, protected ones too. */
-export interface DropContent {
+interface DropContent {
   readonly kind: 'dropContent';
   readonly fileId: number;
   readonly version?: string;
@@ -305,8 +310,8 @@ function readFields(pattern: Pattern, texts: ReadonlyMap<string, string>): Block
 }
 
 /**
- * The request that a method and target stand for. @throws INVALID_ARGUMENT for a missing, unknown, repeated or bad field, NOT_FOUND
- * for an unknown path, UNSUPPORTED for a known path with another method.
+ * The request that a method and target stand for. @throws INVALID_ARGUMENT for a missing, unknown, repeated or bad
+ * field, NOT_FOUND for an unknown path, UNSUPPORTED for a known path with another method.
  */
 export function parseBlockRequest(method: string, target: string): BlockRequest {
   const [path = '', search = ''] = splitOnce(target, '?');
@@ -352,7 +357,10 @@ function readJson(text: string): Readonly<Record<string, unknown>> {
   throw new SluiceError('UNAVAILABLE', `A worker replied ${text.slice(0, 100)}, which is no JSON object`);
 }
 
-/** Checks that `value` has a property of the right type for each of `shape`'s, so that a stranger's reply is never believed. */
+/**
+ * Checks that `value` has a property of the right type for each of `shape`'s, so that a stranger's reply is never
+ * believed.
+ */
 function checked(value: Readonly<Record<string, unknown>>, shape: Readonly<Record<string, 'string' | 'number'>>): void {
   for (const [name, type] of Object.entries(shape)) {
     if (typeof value[name] !== type)
@@ -372,18 +380,4 @@ export function parseUfsFact(text: string): UfsFact {
   const value = readJson(text);
   checked(value, { name: 'string', kind: 'string', lengthBytes: 'number', version: 'string', modifiedMs: 'number' });
   return value as unknown as UfsFact;
-}
-
-/** Body of the reply to `status`. @throws UNAVAILABLE when it is none. */
-export function parseBlockServiceStatus(text: string): BlockServiceStatus {
-  const value = readJson(text);
-  checked(value, {
-    workerId: 'string',
-    pageSizeBytes: 'number',
-    capacityBytes: 'number',
-    usedBytes: 'number',
-    protectedBytes: 'number',
-    pageCount: 'number',
-  });
-  return value as unknown as BlockServiceStatus;
 }

@@ -12,8 +12,9 @@ export function formatRangeHeader(range: ByteRange): string {
 }
 
 /**
- * The range that a `Range` header means in something of `lengthBytes`; undefined when none of its bytes exist (HTTP 416). An end behind
- * the last byte is cut; `bytes=-n` means the last n bytes. @throws INVALID_ARGUMENT for several ranges or other units.
+ * The range that a `Range` header means in something of `lengthBytes`; undefined when none of its bytes exist (HTTP
+ * 416). An end behind the last byte is cut; `bytes=-n` means the last n bytes. @throws INVALID_ARGUMENT for several
+ * ranges or other units.
  */
 export function parseRangeHeader(header: string, lengthBytes: number): ByteRange | undefined {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.trim());

@@ -33,7 +33,10 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** The HTTP/1.1 service of a worker: authentication, errors, limits and closing; what requests mean is in the handlers. */
+/**
+ * The HTTP/1.1 service of a worker: authentication, errors, limits and closing; what requests mean is in the
+ * handlers.
+ */
 export class BlockServer {
   readonly #options: BlockServerOptions;
   readonly #guard: BearerGuard;

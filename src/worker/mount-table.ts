@@ -24,7 +24,10 @@ export interface MountTableOptions {
   readonly logger: Logger;
 }
 
-/** The mounts that the leader has told, each with its UFS opened once. A replaced UFS is closed when its last user is done. */
+/**
+ * The mounts that the leader has told, each with its UFS opened once. A replaced UFS is closed when its last user is
+ * done.
+ */
 export class MountTable {
   readonly #options: MountTableOptions;
   #mounts = new Map<MountId, OpenMount>();
@@ -35,7 +38,10 @@ export class MountTable {
     this.#options = options;
   }
 
-  /** Takes over the whole table. An older version than the present one is left aside unless `anew` (another leader counts anew). */
+  /**
+   * Takes over the whole table. An older version than the present one is left aside unless `anew` (another leader
+   * counts anew).
+   */
   update(version: number, mounts: readonly Mount[], anew: boolean): void {
     if (!anew && version < this.#version) return;
     this.#version = version;

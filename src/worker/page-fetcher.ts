@@ -37,8 +37,9 @@ function newFlight(): Flight {
 }
 
 /**
- * Brings pages from the UFS into the cache: one flight per page for all who want it, several neighbouring pages by one read. A
- * flight ends when its page is in the cache (or was refused by it), so that nobody finds neither flight nor page in between.
+ * Brings pages from the UFS into the cache: one flight per page for all who want it, several neighbouring pages by
+ * one read. A flight ends when its page is in the cache (or was refused by it), so that nobody finds neither flight
+ * nor page in between.
  */
 export class PageFetcher {
   readonly #options: PageFetcherOptions;

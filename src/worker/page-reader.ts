@@ -120,7 +120,8 @@ export class PageReader {
     if (bytes !== undefined && content.ufs === undefined)
       throw new SluiceError(
         'CORRUPT',
-        `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes instead of ${pageLength(content, page)}`,
+        `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes here ` +
+          `instead of ${pageLength(content, page)}: ask another worker, or write the file again`,
       );
     return this.#options.fetcher.flight(content, page) ?? this.#fetch(content, page, page);
   }

@@ -36,7 +36,10 @@ export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Uint
   }
 }
 
-/** The whole body in the chunks that came, once it is proved to be what was sent. The caller holds memory for it. @throws CORRUPT */
+/**
+ * The whole body in the chunks that came, once it is proved to be what was sent. The caller holds memory for it.
+ * @throws CORRUPT
+ */
 export async function checkedChunks(request: IncomingMessage, crc: number): Promise<readonly Uint8Array[]> {
   const chunks: Uint8Array[] = [];
   let found = 0;

@@ -26,7 +26,9 @@ function rangeOf(header: string | undefined, lengthBytes: number): ByteRange {
   );
 }
 
-/** Replies with a range of a block. The reply begins with its first bytes, so that a failure before them has a status. */
+/**
+ * Replies with a range of a block. The reply begins with its first bytes, so that a failure before them has a status.
+ */
 export async function serveRead(
   reader: PageReader,
   pageSizeBytes: number,

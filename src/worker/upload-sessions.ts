@@ -29,7 +29,10 @@ interface Session {
   usedMs: number;
 }
 
-/** Completed uploads are remembered, so that a lost reply can be asked for again; not more than this times the open ones. */
+/**
+ * Completed uploads are remembered, so that a lost reply can be asked for again; not more than this times the open
+ * ones.
+ */
 const REMEMBERED_FACTOR = 8;
 
 /** The uploads of a worker by id. Idle ones are aborted, completed ones forgotten after the same time. */
@@ -133,7 +136,8 @@ export class UploadSessions {
     if (session === undefined)
       throw new SluiceError(
         'NOT_FOUND',
-        `Upload ${uploadId.slice(0, 64)} is unknown here: it was aborted, was idle for too long, or the worker restarted; begin a new one`,
+        `Upload ${uploadId.slice(0, 64)} is unknown here: it was aborted, was idle for too long, ` +
+          'or the worker restarted; begin a new one',
       );
     try {
       return await task(session.upload);

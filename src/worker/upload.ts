@@ -42,7 +42,10 @@ export class Upload {
     return !this.#ended;
   }
 
-  /** Appends chunks at `offset` of `block`. @throws INVALID_ARGUMENT with `details.position` when they are not the next bytes. */
+  /**
+   * Appends chunks at `offset` of `block`. @throws INVALID_ARGUMENT with `details.position` when they are not the
+   * next bytes.
+   */
   async append(block: number, offset: number, cache: boolean, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const { path, blockSize, writer, staging } = this.#parts;
     await this.#alone(async () => {

@@ -20,7 +20,7 @@ export interface WorkerMetrics {
 }
 
 export function workerMetrics(metrics: Metrics): WorkerMetrics {
-  const served = 'Block bytes sent to clients, by where they came from';
+  const served = 'Block bytes sent to clients, by source';
   return {
     pageHits: metrics.counter('sluice_worker_page_hits_total', 'Pages of reads that were in the cache'),
     pageMisses: metrics.counter('sluice_worker_page_misses_total', 'Pages of reads that were fetched from a UFS'),

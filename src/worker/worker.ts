@@ -34,7 +34,10 @@ export interface WorkerParts {
   readonly metrics: Metrics;
 }
 
-/** The data service of one machine: serves block bytes from its cache and the UFSs, and tells the leader that it lives. */
+/**
+ * The data service of one machine: serves block bytes from its cache and the UFSs, and tells the leader that it
+ * lives.
+ */
 export class Worker implements Closeable {
   /** UUID, the same over restarts. */
   readonly id: string;
@@ -132,7 +135,10 @@ function openStore({ options, logger, metrics }: WorkerParts, folder: string): P
   return DiskPageStore.open({ folder, capacityBytes: cacheCapacityBytes, pageSizeBytes, logger, metrics });
 }
 
-/** Separate budgets, so that a fetch never waits for a slow client: half for replies, a quarter each for fetches and bodies. */
+/**
+ * Separate budgets, so that a fetch never waits for a slow client: half for replies, a quarter each for fetches and
+ * bodies.
+ */
 function shareMemory(bytes: number): {
   readonly read: ByteBudget;
   readonly fetch: ByteBudget;
