@@ -1,6 +1,6 @@
 /**
- * Runs `act` on each item, `limit` at a time. After a failure no further item is taken; what runs is awaited, and the first
- * failure is thrown.
+ * Runs `act` on each item, `limit` at a time. After a failure no further item is taken; what runs is awaited, and the
+ * first failure is thrown.
  */
 export async function runAll<T>(
   items: Iterable<T> | AsyncIterable<T>,

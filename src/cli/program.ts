@@ -14,7 +14,7 @@ import { programVersion } from './version.ts';
 export type Execute = (spec: CommandSpec, args: readonly string[], flags: GlobalFlags) => Promise<void>;
 
 /** Every command of the program. */
-export const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
+const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   localCommand,
   masterCommand,
   workerCommand,

@@ -41,8 +41,9 @@ const MAX_TEXT_BYTES = 64 * 1024;
 const COMPLETION_PATIENCE = 10;
 
 /**
- * Speaks the block protocol with workers over connections that stay open. A worker that cannot be reached, breaks off or
- * makes no progress is UNAVAILABLE or TIMED_OUT with `details.unreachable`; what a worker itself refuses has its own code.
+ * Speaks the block protocol with workers over connections that stay open. A worker that cannot be reached, breaks off
+ * or makes no progress is UNAVAILABLE or TIMED_OUT with `details.unreachable`; what a worker itself refuses has its
+ * own code.
  */
 export class BlockClient {
   readonly #options: BlockClientOptions;

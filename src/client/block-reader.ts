@@ -19,9 +19,10 @@ export class BlockReader {
   }
 
   /**
-   * Reads `range` of the file, which must be inside one block. Persisted content: the block's worker, and the next on the
-   * ring when that fails. Content that is only cached: every worker until one has it.
-   * @throws SluiceError STALE when the UFS has other content by now, UNAVAILABLE, or CORRUPT when cached content is gone.
+   * Reads `range` of the file, which must be inside one block. Persisted content: the block's worker, and the next on
+   * the ring when that fails. Content that is only cached: every worker until one has it.
+   * @throws SluiceError STALE when the UFS has other content by now, UNAVAILABLE, or CORRUPT when cached content is
+   * gone.
    */
   async read(status: FileStatus, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
     const block = Math.floor(range.start / status.blockSizeBytes);

@@ -10,9 +10,9 @@ import type { BlockSink, Chunk, WrittenContent } from './block-sink.ts';
 const ATTEMPTS_MID_BLOCK = 3;
 
 /**
- * Writes content that only workers have (MUST_CACHE). Each block is whole on one worker: the first on the ring that takes
- * its first chunk. Chunks are on that worker's disk when they are acknowledged, and are not kept here: when it dies in the
- * middle of a block, the write fails and says so.
+ * Writes content that only workers have (MUST_CACHE). Each block is whole on one worker: the first on the ring that
+ * takes its first chunk. Chunks are on that worker's disk when they are acknowledged, and are not kept here: when it
+ * dies in the middle of a block, the write fails and says so.
  */
 export class CachedSink implements BlockSink {
   readonly #status: FileStatus;

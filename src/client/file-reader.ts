@@ -23,8 +23,8 @@ export interface StreamRange {
 const MAX_READ_BYTES = 2 ** 31 - 1;
 
 /**
- * Reads one complete file: any range, or a stream that fetches ahead. All bytes come from one version of the content: when
- * the UFS gets another one before any byte was handed out, that one is read; later, reading fails with STALE.
+ * Reads one complete file: any range, or a stream that fetches ahead. All bytes come from one version of the content:
+ * when the UFS gets another one before any byte was handed out, that one is read; later, reading fails with STALE.
  *
  * @example
  * const reader = await files.open('/data/a.parquet');

@@ -73,8 +73,8 @@ const SILENT: Logger = {
 };
 
 /**
- * A Sluice cluster as a file system. Metadata comes from the masters, bytes from the workers; elections, lost workers and
- * retries happen inside. Every method throws SluiceError, whose `code` tells what can be done.
+ * A Sluice cluster as a file system. Metadata comes from the masters, bytes from the workers; elections, lost workers
+ * and retries happen inside. Every method throws SluiceError, whose `code` tells what can be done.
  *
  * @example
  * const files = await FileSystem.connect({ masters: ['127.0.0.1:19998'] });
@@ -112,8 +112,8 @@ export class FileSystem {
   }
 
   /**
-   * Makes a client. The masters are dialled by the first operation, which fails with UNAVAILABLE or TIMED_OUT when none of
-   * them can be reached. @throws SluiceError INVALID_ARGUMENT for addresses that are none.
+   * Makes a client. The masters are dialled by the first operation, which fails with UNAVAILABLE or TIMED_OUT when
+   * none of them can be reached. @throws SluiceError INVALID_ARGUMENT for addresses that are none.
    */
   static connect(options: ConnectOptions = {}): Promise<FileSystem> {
     const settings = completeSettings(options);
@@ -149,7 +149,7 @@ export class FileSystem {
     return reader.read(0, lengthBytes);
   }
 
-  /** Begins a new file; it can be read after the writer's `close`. @throws SluiceError ALREADY_EXISTS, NOT_FOUND, … */
+  /** Begins a new file, to be read after the writer's `close`. @throws SluiceError ALREADY_EXISTS, NOT_FOUND, … */
   async create(path: string, options: CreateOptions = {}): Promise<FileWriter> {
     const created = await this.#create(path, options, false);
     const Sink = created.writeType === 'MUST_CACHE' ? CachedSink : UploadSink;

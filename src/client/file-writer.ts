@@ -17,8 +17,9 @@ type State =
   | { readonly kind: 'aborted'; readonly error: SluiceError };
 
 /**
- * Writes one new file, from its first byte to its last. It can be read once `close` has resolved. When anything fails the
- * write is aborted: the incomplete file is removed, nothing is published, and every further call fails with the same error.
+ * Writes one new file, from its first byte to its last. It can be read once `close` has resolved. When anything fails
+ * the write is aborted: the incomplete file is removed, nothing is published, and every further call fails with the
+ * same error.
  *
  * @example
  * const writer = await files.create('/data/log', { writeType: 'CACHE_THROUGH' });
@@ -55,8 +56,8 @@ export class FileWriter {
   }
 
   /**
-   * Appends bytes. Resolves when they were taken over, so that the caller may reuse its buffer; they are safe when `close`
-   * has resolved. @throws SluiceError when any earlier byte could not be written; the write is aborted then.
+   * Appends bytes. Resolves when they were taken over, so that the caller may reuse its buffer; they are safe when
+   * `close` has resolved. @throws SluiceError when any earlier byte could not be written; the write is aborted then.
    */
   write(bytes: Uint8Array): Promise<void> {
     return this.#run(async () => {
@@ -65,7 +66,10 @@ export class FileWriter {
     });
   }
 
-  /** Makes the file complete and visible. A second call gives the same status. @throws SluiceError; the write is aborted. */
+  /**
+   * Makes the file complete and visible. A second call gives the same status. @throws SluiceError; the write is
+   * aborted.
+   */
   close(): Promise<FileStatus> {
     return this.#run(async () => {
       if (this.#state.kind === 'complete') return this.#state.status;

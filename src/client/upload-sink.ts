@@ -22,8 +22,8 @@ interface CacheHome {
 const ATTEMPTS = 4;
 
 /**
- * Writes content to the UFS through the worker of block 0, and, with CACHE_THROUGH, the pages of each block to the worker
- * that will be asked for them. The UFS decides whether the write succeeds; what cannot be cached is left out.
+ * Writes content to the UFS through the worker of block 0, and, with CACHE_THROUGH, the pages of each block to the
+ * worker that will be asked for them. The UFS decides whether the write succeeds; what cannot be cached is left out.
  */
 export class UploadSink implements BlockSink {
   readonly #status: FileStatus;

@@ -5,8 +5,8 @@ import type { LogLevel } from './log-level.ts';
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /**
- * Writes JSON lines. The message is a constant lower-case sentence, what varies is a field. error: someone must act; warn:
- * we recovered; info: life cycle; debug: requests.
+ * Writes JSON lines. The message is a constant lower-case sentence, what varies is a field. error: someone must act;
+ * warn: we recovered; info: life cycle; debug: requests.
  */
 export interface Logger {
   debug(fields: LogFields, message: string): void;

@@ -27,7 +27,7 @@ export interface Result {
   readonly err: string;
 }
 
-/** Runs command lines in this process: against a fake cluster, or, without one, as the arguments and environment say. */
+/** Runs command lines in this process: against a fake cluster, or, without one, as arguments and environment say. */
 export class Shell {
   readonly cluster: FakeCluster | undefined;
   readonly folder = mkdtempSync(join(tmpdir(), 'sluice-cli-'));

@@ -8,7 +8,7 @@ import { BLOCK_HEADERS, type BlockRequest, parseBlockRequest, stagedVersion } fr
 import { parseRangeHeader } from '../../src/wire/block-range.ts';
 
 /** A file of the UFS that all fake workers share. */
-export interface FakeUfsFile {
+interface FakeUfsFile {
   readonly bytes: Buffer;
   readonly version: string;
 }

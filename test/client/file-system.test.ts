@@ -133,7 +133,9 @@ describe('reading when workers fail', () => {
     await cluster.files.workers();
     await expect(cluster.files.readFile('/f')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: `Block 0 of /f, which is only cached (MUST_CACHE), has its only copy on a worker that cannot be reached, one of ${home.address} (lost): start that worker`,
+      message:
+        'Block 0 of /f, which is only cached (MUST_CACHE), has its only copy on a worker that cannot be reached, ' +
+        `one of ${home.address} (lost): start that worker`,
     });
   });
 

@@ -2,7 +2,7 @@ import type { CommandGroup, CommandSpec } from '../command-spec.ts';
 
 const listCommand: CommandSpec = {
   name: 'list',
-  summary: 'show every option with its value and where the value is from',
+  summary: 'show every option with its value and its source',
   examples: ['sluice config list', 'sluice config list --json --set client.user=alice'],
   async run(context) {
     const entries = context.config().entries();

@@ -15,7 +15,9 @@ interface Usage {
   bytes: number;
 }
 
-/** `sluice fs du`: a directory is printed when all that is below it was counted, so memory grows only with the depth. */
+/**
+ * `sluice fs du`: a directory is printed when all that is below it was counted, so memory grows only with the depth.
+ */
 export const duCommand: CommandSpec<DuOptions> = {
   name: 'du',
   summary: 'show how many bytes directories hold',
