@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { MasterCall } from './master-link.ts';
 
 /**
  * How far a sequence may be ahead of the oldest one that waits for its answer. The masters refuse to remember more than
@@ -15,7 +14,7 @@ export class ClientSession {
   /** No further mutations are begun in it. */
   retired = false;
   /** Mutations that may be sent only once the session is opened, or once older ones are answered. */
-  held: MasterCall[] = [];
+  held: { readonly sequence: number }[] = [];
   readonly #waiting = new Set<number>();
   #next = 1;
 

@@ -75,7 +75,7 @@ export function checkRequestId(id: RequestId): RequestId {
   if (!Number.isSafeInteger(sequence) || sequence < 1 || !(acknowledgedBelow >= 0 && acknowledgedBelow <= sequence))
     throw new SluiceError(
       'INVALID_ARGUMENT',
-      `The sequence of a request id counts from 1 and is not below what was acknowledged, got ${sequence} and ${acknowledgedBelow}`,
+      `A sequence counts from 1 and is not below what was acknowledged, got ${sequence} and ${acknowledgedBelow}`,
     );
   return id;
 }

@@ -28,8 +28,8 @@ export const KEEPALIVE_OPTIONS: ChannelOptions = Object.freeze({
 });
 
 /**
- * Options of every server. A client that does not answer a ping for five seconds loses its streams. Channelz stays on: without
- * it `forceShutdown` of grpc-js 1.14 forgets the open connections and leaves them standing.
+ * Options of every server. A client that does not answer a ping for five seconds loses its streams. Channelz stays on:
+ * without it `forceShutdown` of grpc-js 1.14 forgets the open connections and leaves them standing.
  */
 export const SERVER_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.keepalive_time_ms': 10_000,

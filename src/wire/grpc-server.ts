@@ -13,7 +13,7 @@ export type UnaryMethod = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer
 export type StreamMethod = (call: ServerDuplexStream<Buffer, Buffer>) => void;
 
 /** Takes over a stream of messages that is answered only by its end. */
-export type InputMethod = (call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void;
+type InputMethod = (call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void;
 
 /** The methods of a gRPC service by path, such as `/sluice.v1.AdminService/GetQuorum`; messages are bytes. */
 export interface GrpcService {

@@ -58,7 +58,10 @@ export function isTransportError(error: SluiceError): boolean {
   return error.details['transport'] === true;
 }
 
-/** What a handler threw, as a refusal. A broken invariant is thrown on, outside of any promise, so that it stops the process. */
+/**
+ * What a handler threw, as a refusal. A broken invariant is thrown on, outside of any promise, so that it stops the
+ * process.
+ */
 export function refusalOf(thrown: unknown): SluiceError {
   if (thrown instanceof AssertionError)
     setImmediate(() => {

@@ -7,8 +7,8 @@ const BACKOFF_MAX_MS = 100;
 
 /**
  * Which master to ask: the one that leads as far as we know. Hints are followed at once, unless they name a master that
- * just failed; otherwise the next of the list is asked. When all were asked in vain, each further change waits a little,
- * with jitter, at most 100 ms: an election takes about a second, and whoever waits longer adds to it.
+ * just failed; otherwise the next of the list is asked. When all were asked in vain, each further change waits a
+ * little, with jitter, at most 100 ms: an election takes about a second, and whoever waits longer adds to it.
  */
 export class MasterList {
   readonly #addresses: readonly string[];

@@ -67,8 +67,8 @@ const RETRY_MAX_MS = 250;
 const MUTATING: ReadonlySet<OperationName> = new Set(MUTATIONS);
 
 /**
- * The client's way to the masters. Finds the leader and follows it; sends what was not answered to the next one, mutations
- * under the same request id, so that each takes effect once however often it is sent.
+ * The client's way to the masters. Finds the leader and follows it; sends what was not answered to the next one,
+ * mutations under the same request id, so that each takes effect once however often it is sent.
  *
  * Errors of `call` beyond those of the operation: TIMED_OUT (details `fate: 'unknown'` when the mutation may still have
  * taken effect), CANCELLED, EXHAUSTED (too many calls wait), SESSION_EXPIRED (the mutation may or may not have taken
@@ -105,7 +105,9 @@ export class MetadataChannel implements MasterLinkListener {
     this.#masters = new MasterList(options.masters, options.random);
   }
 
-  /** Does one operation. Calls of one event-loop turn travel together and run beside each other, in no promised order. */
+  /**
+   * Does one operation. Calls of one event-loop turn travel together and run beside each other, in no promised order.
+   */
   call<N extends OperationName>(
     name: N,
     request: Operations[N]['request'],
@@ -199,7 +201,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (this.#calls.size < CALLS_MAX && this.#bytes + body.length <= CALL_BYTES_MAX) return;
     throw new SluiceError(
       'EXHAUSTED',
-      `${this.#calls.size} operations (${formatBytes(this.#bytes)}) wait for the masters already: await some of them first`,
+      `${this.#calls.size} operations (${formatBytes(this.#bytes)}) wait for the masters already: await some first`,
     );
   }
 

@@ -25,7 +25,9 @@ export interface MetadataServerOptions {
 const SESSIONS_MAX = 10_000;
 const UNARY_REQUEST_BYTES_MAX = 4 * 2 ** 20;
 
-/** Serves the operations of the namespace, each as a unary method and all of them in sessions, from one handler table. */
+/**
+ * Serves the operations of the namespace, each as a unary method and all of them in sessions, from one handler table.
+ */
 export class MetadataServer {
   readonly #table: ReturnType<typeof dispatchTable>;
   readonly #options: MetadataServerOptions;

@@ -26,8 +26,8 @@ export interface RaftTransportOptions {
 }
 
 const CLUSTER = 'sluice-cluster';
-const FROM = 'sluice-from';
-const TO = 'sluice-to';
+const SENDER = 'sluice-sender';
+const RECEIVER = 'sluice-receiver';
 const INCARNATION = 'sluice-incarnation';
 
 type Call = ServerReadableStream<Buffer, Buffer>;
@@ -38,8 +38,8 @@ interface Incoming {
 }
 
 /**
- * Carries Raft messages over gRPC, one stream for each direction between two members. What cannot be sent is dropped; what
- * arrives was sent by the member that it says, to this member, in this cluster.
+ * Carries Raft messages over gRPC, one stream for each direction between two members. What cannot be sent is dropped;
+ * what arrives was sent by the member that it says, to this member, in this cluster.
  */
 export class RaftTransport implements Transport {
   readonly #options: RaftTransportOptions;
@@ -63,7 +63,10 @@ export class RaftTransport implements Transport {
     this.setPeers(addresses);
   }
 
-  /** Says where the other members are, `host:port` each; this member itself is passed over. Closes streams to all else. */
+  /**
+   * Says where the other members are, `host:port` each; this member itself is passed over. Closes streams to all
+   * else.
+   */
   setPeers(addresses: ReadonlyMap<NodeId, string>): void {
     for (const [id, peer] of this.#peers) {
       if (addresses.get(id) === peer.address) continue;
@@ -92,8 +95,8 @@ export class RaftTransport implements Transport {
     const { self, clusterId, incarnation, token, timers, random, logger } = this.#options;
     const metadata = callMetadata(token);
     metadata.set(CLUSTER, encodeURIComponent(clusterId));
-    metadata.set(FROM, encodeURIComponent(self));
-    metadata.set(TO, encodeURIComponent(id));
+    metadata.set(SENDER, encodeURIComponent(self));
+    metadata.set(RECEIVER, encodeURIComponent(id));
     metadata.set(INCARNATION, encodeURIComponent(incarnation));
     return new RaftPeer({
       address,
@@ -115,7 +118,7 @@ export class RaftTransport implements Transport {
       done(toGrpcStatus(said));
       return;
     }
-    const from = nameIn(call.metadata, FROM);
+    const from = nameIn(call.metadata, SENDER);
     this.#receive(from, call, done, listener);
     call.sendMetadata(new Metadata());
     this.#peers.get(from)?.hurry();
@@ -161,8 +164,8 @@ export class RaftTransport implements Transport {
   #check(metadata: Metadata): SluiceError | undefined {
     const { self, clusterId } = this.#options;
     const cluster = nameIn(metadata, CLUSTER);
-    const to = nameIn(metadata, TO);
-    const from = nameIn(metadata, FROM);
+    const to = nameIn(metadata, RECEIVER);
+    const from = nameIn(metadata, SENDER);
     const at = `master ${self} of cluster ${clusterId}`;
     if (cluster !== clusterId)
       return new SluiceError(

@@ -37,8 +37,8 @@ const QUEUED_BYTES_MAX = 4 * 2 ** 20;
 const SWEEP_MS = 100;
 
 /**
- * One client's stream. Operations of a message run beside each other; what is answered in one turn of the event loop leaves
- * in one message. Reading stops while too much runs, waits, or is not read by the client.
+ * One client's stream. Operations of a message run beside each other; what is answered in one turn of the event loop
+ * leaves in one message. Reading stops while too much runs, waits, or is not read by the client.
  */
 export class SessionServer {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;

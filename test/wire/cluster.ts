@@ -7,7 +7,7 @@ import type { FileStatus } from '../../src/model/status.ts';
 import { GrpcServer, type GrpcService } from '../../src/wire/grpc-server.ts';
 import { MetadataChannel, type MetadataChannelOptions } from '../../src/wire/metadata-channel.ts';
 import { MetadataServer } from '../../src/wire/metadata-server.ts';
-import type { OperationContext, OperationHandlers } from '../../src/wire/operation-handlers.ts';
+import type { OperationHandlers } from '../../src/wire/operation-handlers.ts';
 
 /** Keeps what was logged. */
 export class MemoryLogger implements Logger {
@@ -126,5 +126,3 @@ export class Gate<T> {
     });
   }
 }
-
-export type Seen = { readonly name: string; readonly request: unknown; readonly context: OperationContext };

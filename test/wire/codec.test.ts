@@ -61,6 +61,25 @@ describe('operations', () => {
     );
   });
 
+  test('the status by hand is the generated one', () => {
+    const reply = OPERATION_CODECS.listStatus.reply;
+    fc.assert(
+      fc.property(fc.array(status, { maxLength: 3 }), text, (entries, cursor) => {
+        const bytes = reply.encode({ entries, cursor });
+        const message = generated.ListStatusResponse.decode(bytes);
+        const numbers = message.entries.map(({ kind, ttlAction, persistence, writeType, ...rest }) => rest);
+        expect(numbers).toEqual(entries.map(({ kind, ttlAction, persistence, writeType, ...rest }) => rest));
+        const again = generated.ListStatusResponse.encode(message).finish();
+        expect(Buffer.compare(again, bytes)).toBe(0);
+        expect(reply.decode(again)).toEqual({ entries, cursor });
+        for (const one of entries) {
+          const single = generated.GetStatusResponse.decode(OPERATION_CODECS.getStatus.reply.encode(one));
+          expect(single.status?.createdMs).toBe(one.createdMs);
+        }
+      }),
+    );
+  });
+
   test('an unknown word is refused by name', () => {
     const bytes = generated.CreateFileRequest.encode({
       path: '/a',

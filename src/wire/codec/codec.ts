@@ -4,7 +4,10 @@ import type { MessageFns } from '../gen/sluice/v1/model.ts';
 /** Bytes of a value of the model and back. */
 export interface Codec<T> {
   encode(value: T): Uint8Array;
-  /** @throws SluiceError INVALID_ARGUMENT when the bytes are no such value. What it returns does not share memory with `bytes`. */
+  /**
+   * @throws SluiceError INVALID_ARGUMENT when the bytes are no such value. What it returns does not share memory with
+   * `bytes`.
+   */
   decode(bytes: Uint8Array): T;
 }
 

@@ -1,10 +1,11 @@
 import { SluiceError } from '../../model/errors.ts';
-import type { OperationName, Operations, SetAttributesRequest } from '../../model/operations.ts';
+import type { ListReply, OperationName, Operations, SetAttributesRequest } from '../../model/operations.ts';
 import type { FileStatus } from '../../model/status.ts';
 import * as messages from '../gen/sluice/v1/metadata.ts';
-import type { FileStatus as StatusMessage } from '../gen/sluice/v1/model.ts';
 import { type Codec, messageCodec } from './codec.ts';
-import { fromStatusMessage, TTL_ACTIONS, toStatusMessage, WRITE_TYPES } from './status.ts';
+import { ProtoReader } from './proto-reader.ts';
+import { lengthTag, ProtoWriter } from './proto-writer.ts';
+import { readStatus, STATUS_BYTES_HINT, TTL_ACTIONS, WRITE_TYPES, writeStatus } from './status.ts';
 import { fromWorkerListMessage, toWorkerListMessage } from './worker.ts';
 
 /** How one operation looks on the wire, alone and inside a session. */
@@ -15,14 +16,61 @@ export interface OperationCodec<N extends OperationName> {
   readonly reply: Codec<Operations[N]['reply']>;
 }
 
-interface StatusResponse {
-  readonly status: StatusMessage | undefined;
-}
-
 const same = <T>(value: T): T => value;
-const toStatus = (status: FileStatus): StatusResponse => ({ status: toStatusMessage(status) });
-const fromStatus = (message: StatusResponse): FileStatus =>
-  fromStatusMessage(present(message.status, 'a status in the reply'));
+const STATUS_FIELD = lengthTag(1);
+const CURSOR_FIELD = lengthTag(2);
+
+/** Every reply that is a status: field 1. */
+const STATUS_REPLY: Codec<FileStatus> = {
+  encode(status) {
+    const writer = new ProtoWriter(STATUS_BYTES_HINT);
+    const start = writer.begin(STATUS_FIELD);
+    writeStatus(writer, status);
+    writer.end(start);
+    return writer.finish();
+  },
+  decode(bytes) {
+    const reader = new ProtoReader(bytes);
+    let status: FileStatus | undefined;
+    for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+      if (tag === STATUS_FIELD) status = readNested(reader);
+      else reader.skip();
+    }
+    return present(status, 'a status in the reply');
+  },
+};
+
+/** A page of a listing: statuses in field 1, the cursor in field 2. */
+const LIST_REPLY: Codec<ListReply> = {
+  encode({ entries, cursor }) {
+    const writer = new ProtoWriter(entries.length * STATUS_BYTES_HINT);
+    for (const status of entries) {
+      const start = writer.begin(STATUS_FIELD);
+      writeStatus(writer, status);
+      writer.end(start);
+    }
+    writer.string(CURSOR_FIELD, cursor);
+    return writer.finish();
+  },
+  decode(bytes) {
+    const reader = new ProtoReader(bytes);
+    const entries: FileStatus[] = [];
+    let cursor = '';
+    for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+      if (tag === STATUS_FIELD) entries.push(readNested(reader));
+      else if (tag === CURSOR_FIELD) cursor = reader.string();
+      else reader.skip();
+    }
+    return { entries, cursor };
+  },
+};
+
+function readNested(reader: ProtoReader): FileStatus {
+  const outer = reader.enter();
+  const status = readStatus(reader);
+  reader.leave(outer);
+  return status;
+}
 
 function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new SluiceError('INVALID_ARGUMENT', `Missing: ${what}`);
@@ -51,17 +99,17 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
       (request) => ({ ...request, writeType: WRITE_TYPES.number(request.writeType) }),
       (message) => ({ ...message, writeType: WRITE_TYPES.word(message.writeType) }),
     ),
-    reply: messageCodec(messages.CreateFileResponse, toStatus, fromStatus),
+    reply: STATUS_REPLY,
   },
   completeFile: {
     field: 17,
     request: messageCodec(messages.CompleteFileRequest, same, same),
-    reply: messageCodec(messages.CompleteFileResponse, toStatus, fromStatus),
+    reply: STATUS_REPLY,
   },
   makeDirectory: {
     field: 18,
     request: messageCodec(messages.MakeDirectoryRequest, same, same),
-    reply: messageCodec(messages.MakeDirectoryResponse, toStatus, fromStatus),
+    reply: STATUS_REPLY,
   },
   delete: {
     field: 19,
@@ -76,12 +124,12 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   setAttributes: {
     field: 21,
     request: messageCodec(messages.SetAttributesRequest, toSetAttributes, fromSetAttributes),
-    reply: messageCodec(messages.SetAttributesResponse, toStatus, fromStatus),
+    reply: STATUS_REPLY,
   },
   getStatus: {
     field: 22,
     request: messageCodec(messages.GetStatusRequest, same, same),
-    reply: messageCodec(messages.GetStatusResponse, toStatus, fromStatus),
+    reply: STATUS_REPLY,
   },
   exists: {
     field: 23,
@@ -91,11 +139,7 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   listStatus: {
     field: 24,
     request: messageCodec(messages.ListStatusRequest, same, same),
-    reply: messageCodec(
-      messages.ListStatusResponse,
-      (reply) => ({ entries: reply.entries.map(toStatusMessage), cursor: reply.cursor }),
-      (message) => ({ entries: message.entries.map(fromStatusMessage), cursor: message.cursor }),
-    ),
+    reply: LIST_REPLY,
   },
   mount: {
     field: 25,

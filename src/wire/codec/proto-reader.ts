@@ -11,8 +11,8 @@ function malformed(why: string): SluiceError {
 }
 
 /**
- * Reads protobuf that may come from anybody. `next` moves to a field; then exactly one of the readers, or `skip`, takes its
- * value. Every method throws SluiceError INVALID_ARGUMENT on bytes that are no protobuf.
+ * Reads protobuf that may come from anybody. `next` moves to a field; then exactly one of the readers, or `skip`, takes
+ * its value. Every method throws SluiceError INVALID_ARGUMENT on bytes that are no protobuf.
  */
 export class ProtoReader {
   readonly #buffer: Buffer;
@@ -46,6 +46,20 @@ export class ProtoReader {
   sint(): number {
     const value = this.#varint();
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** A number of kind int64: negative ones have ten bytes. */
+  int(): number {
+    const start = this.#at;
+    // Bit 63 is the lowest of the tenth byte.
+    if (this.#end - start < 10 || this.#buffer[start + 9] !== 1) return this.#varint();
+    for (let i = 0; i < 9; i += 1) if ((this.#buffer[start + i] as number) < 128) return this.#varint();
+    let bits = 0n;
+    for (let i = 8; i >= 0; i -= 1) bits = (bits << 7n) | BigInt((this.#buffer[start + i] as number) & 127);
+    const value = Number(BigInt.asIntN(64, bits | (1n << 63n)));
+    if (value < Number.MIN_SAFE_INTEGER) throw malformed('a number below -2^53');
+    this.#at += 10;
+    return value;
   }
 
   bool(): boolean {
@@ -130,7 +144,7 @@ export class ProtoReader {
     return this.#buffer[this.#at++] as number;
   }
 
-  /** At most eight bytes: larger numbers are above 2^53 (negative ones are read by the generated code). */
+  /** At most eight bytes: larger numbers are above 2^53. */
   #varint(): number {
     let byte = this.#byte();
     if (byte < 128) return byte;

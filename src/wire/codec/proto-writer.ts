@@ -14,8 +14,9 @@ export function lengthTag(field: number): number {
 }
 
 /**
- * Writes protobuf into one buffer that grows. Three to five times faster than the generated code, because it builds no list
- * of pieces and no array of bytes; used where frames carry many small messages. Zero values are not written, as proto3 wants.
+ * Writes protobuf into one buffer that grows. Three to five times faster than the generated code, because it builds no
+ * list of pieces and no array of bytes; used where frames carry many small messages. Zero values are not written, as
+ * proto3 wants.
  */
 export class ProtoWriter {
   #buffer: Buffer;

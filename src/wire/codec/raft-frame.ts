@@ -7,8 +7,9 @@ import { ProtoReader } from './proto-reader.ts';
 import { lengthTag, ProtoWriter } from './proto-writer.ts';
 
 /*
- * A frame: u16 length of the head | head (msgpack: the message without entries) | u32 number of entries | per entry u8 kind,
- * u32 length, f64 term | the bytes of all entries. Numbers are little-endian. An entry's index is its place after `previous`.
+ * A frame: u16 length of the head | head (msgpack: the message without entries) | u32 number of entries | per entry u8
+ * kind, u32 length, f64 term | the bytes of all entries. Numbers are little-endian. An entry's index is its place after
+ * `previous`.
  */
 
 type FieldType = 'number' | 'boolean' | 'position';

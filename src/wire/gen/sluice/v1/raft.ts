@@ -113,8 +113,9 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
 };
 
 /**
- * What masters say to each other. The ends of a stream are named in its metadata: `sluice-cluster`, `sluice-from`,
- * `sluice-to`, `sluice-incarnation`; the server's initial metadata means that it accepted them.
+ * What masters say to each other. The ends of a stream are named in its metadata: `sluice-cluster`,
+ * `sluice-sender`, `sluice-receiver`, `sluice-incarnation`, each percent-encoded; the server's initial metadata means that
+ * it accepted them.
  */
 export type RaftServiceService = typeof RaftServiceService;
 export const RaftServiceService = {
