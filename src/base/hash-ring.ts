@@ -33,7 +33,8 @@ export class HashRing {
     const points: number[] = [];
     for (const [index, { id, weight }] of sorted.entries()) {
       const count = Math.max(1, Math.round(weight / unit));
-      for (let replica = 0; replica < count; replica++) points.push(hashText(`${id}/${replica}`) * INDEX_FACTOR + index);
+      for (let replica = 0; replica < count; replica++)
+        points.push(hashText(`${id}/${replica}`) * INDEX_FACTOR + index);
     }
     this.#points = Float64Array.from(points).sort();
   }

@@ -26,12 +26,30 @@ export class BlockReader {
    */
   async read(status: FileStatus, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
     const block = Math.floor(range.start / status.blockSizeBytes);
+    const search: Search = { status, range, block, signal, failures: new Map() };
+    const found = await this.#ask(search, await this.#candidates(search));
+    if (found !== undefined) return found;
+    if (status.persistence === 'persisted') throw nobody(status, block, [...search.failures.values()]);
+    // Before content is called lost, workers that came since the list was fetched are asked too.
+    await this.#router.refresh();
+    const all = await this.#candidates(search);
+    const unasked = all.filter(({ address }) => !search.failures.has(address));
+    const late = await this.#ask(search, unasked);
+    if (late !== undefined) return late;
+    throw lostContent(search, all);
+  }
+
+  async #candidates({ status, block }: Search): Promise<readonly Candidate[]> {
+    const all = await this.#router.candidates(status.id, block);
+    if (status.persistence === 'cached') return all;
+    return all.filter((worker) => worker.state === 'live').slice(0, MAX_ATTEMPTS);
+  }
+
+  /** Asks one after the other. @returns undefined when all failed in a way that another may not. */
+  async #ask(search: Search, candidates: readonly Candidate[]): Promise<Uint8Array | undefined> {
+    const { status, range, block, signal, failures } = search;
     const request = requestFor(status, block);
     const within = { start: range.start - request.offsetInFile, end: range.end - request.offsetInFile };
-    const everywhere = status.persistence === 'cached';
-    const all = await this.#router.candidates(status.id, block);
-    const candidates = everywhere ? all : all.filter((worker) => worker.state === 'live').slice(0, MAX_ATTEMPTS);
-    const failures: SluiceError[] = [];
     for (const { address } of candidates) {
       try {
         const bytes = await this.#client.read(address, request, within, signal);
@@ -40,12 +58,22 @@ export class BlockReader {
       } catch (thrown) {
         const error = SluiceError.from(thrown);
         if (error.details['unreachable'] === true) this.#router.failed(address);
-        if (!mayHelpElsewhere(error, everywhere)) throw error;
-        failures.push(error);
+        if (!mayHelpElsewhere(error, status)) throw error;
+        failures.set(address, error);
       }
     }
-    throw everywhere ? lostContent(status, block, candidates, failures) : nobody(status, block, failures);
+    return undefined;
   }
+}
+
+/** A range that is looked for. */
+interface Search {
+  readonly status: FileStatus;
+  readonly range: ByteRange;
+  readonly block: number;
+  readonly signal: AbortSignal | undefined;
+  /** What the workers said that could not give it, by address. */
+  readonly failures: Map<string, SluiceError>;
 }
 
 function requestFor(status: FileStatus, block: number): ReadBlock {
@@ -61,8 +89,8 @@ function requestFor(status: FileStatus, block: number): ReadBlock {
   };
 }
 
-function mayHelpElsewhere(error: SluiceError, everywhere: boolean): boolean {
-  if (error.code === 'NOT_FOUND') return everywhere;
+function mayHelpElsewhere(error: SluiceError, status: FileStatus): boolean {
+  if (error.code === 'NOT_FOUND') return status.persistence === 'cached';
   return ['UNAVAILABLE', 'TIMED_OUT', 'CORRUPT', 'EXHAUSTED', 'INTERNAL'].includes(error.code);
 }
 
@@ -76,15 +104,11 @@ function nobody(status: FileStatus, block: number, failures: readonly SluiceErro
 }
 
 /** Tells content that waits for a worker to return from content that is gone. */
-function lostContent(
-  status: FileStatus,
-  block: number,
-  candidates: readonly Candidate[],
-  failures: readonly SluiceError[],
-): SluiceError {
+function lostContent({ status, block, failures }: Search, candidates: readonly Candidate[]): SluiceError {
   const where = `Block ${block} of ${status.path}, which is only cached (MUST_CACHE),`;
-  const silent = candidates.filter((_, index) => failures[index]?.code !== 'NOT_FOUND');
-  const cause = failures.find((failure) => failure.code !== 'NOT_FOUND') ?? failures[0];
+  const silent = candidates.filter(({ address }) => failures.get(address)?.code !== 'NOT_FOUND');
+  const said = [...failures.values()];
+  const cause = said.find((failure) => failure.code !== 'NOT_FOUND') ?? said[0];
   const options = cause === undefined ? {} : { cause };
   if (candidates.length > 0 && silent.length === 0) {
     const message = `${where} is on none of the ${candidates.length} workers: it is lost, write the file again`;

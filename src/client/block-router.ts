@@ -84,10 +84,11 @@ export class BlockRouter {
     const routes = this.#routes;
     if (routes === undefined) return this.#fetch();
     const now = this.#options.clock.monotonicMs();
-    const old = this.#doubted || now - routes.fetchedMs >= this.#options.refreshMs;
+    const live = routes.list.workers.some((worker) => worker.state === 'live');
+    const old = this.#doubted || !live || now - routes.fetchedMs >= this.#options.refreshMs;
     if (!old || now - this.#triedMs < REFRESH_GAP_MS) return routes;
     const fetched = this.#fetch().catch(() => routes);
-    return routes.list.workers.some((worker) => worker.state === 'live') ? routes : fetched;
+    return live ? routes : fetched;
   }
 
   #fetch(): Promise<Routes> {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import { FakeCluster, pattern } from './fake-cluster.ts';
+import { FakeWorker } from './fake-worker.ts';
 
 const MIB = 2 ** 20;
 
@@ -122,6 +123,19 @@ describe('reading when workers fail', () => {
     for (const [key, value] of a!.blocks) b!.blocks.set(key, value);
     a!.blocks.clear();
     expect(Buffer.compare(await cluster.files.readFile('/f'), pattern(MIB))).toBe(0);
+  });
+
+  test('a worker that came after the list was fetched is asked before content is called lost', async () => {
+    await using cluster = await FakeCluster.start();
+    await cluster.files.writeFile('/f', pattern(1000), { writeType: 'MUST_CACHE' });
+    const late = await new FakeWorker('late', cluster.ufs).start();
+    cluster.workers.push(late);
+    for (const worker of cluster.workers.slice(0, -1)) {
+      for (const [key, value] of worker.blocks) late.blocks.set(key, value);
+      worker.blocks.clear();
+    }
+    cluster.publish();
+    expect(Buffer.compare(await cluster.files.readFile('/f'), pattern(1000))).toBe(0);
   });
 
   test('cached content whose worker is lost says so, and that it may come back', async () => {
