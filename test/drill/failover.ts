@@ -31,6 +31,8 @@ export interface FailoverResult {
 }
 
 const WAIT_MS = 30_000;
+/** What `sluice_master_raft_role_number` shows in a leader. */
+const LEADER = 3;
 
 /**
  * Writers create files with content while the leader suffers, again and again. Afterwards every acknowledged file must be
@@ -86,7 +88,7 @@ async function inject(
   fault: Fault,
   round: number,
 ): Promise<number> {
-  const leader = await leaderOf(cluster, files);
+  const leader = await leaderOf(cluster);
   const begun = performance.now();
   const ended = fault === 'restart' ? leader.stop('SIGTERM') : undefined;
   if (fault !== 'restart') leader.signal(fault === 'kill' ? 'SIGKILL' : 'SIGSTOP');
@@ -140,12 +142,11 @@ function contentOf(lane: number, count: number): Uint8Array {
   return Buffer.alloc(length, line);
 }
 
-async function leaderOf(cluster: ProcessCluster, files: FileSystem): Promise<Node> {
+async function leaderOf(cluster: ProcessCluster): Promise<Node> {
   const deadline = performance.now() + WAIT_MS;
   while (performance.now() < deadline) {
-    const { leader } = await files.quorum();
-    const node = cluster.masters.find((master) => master.name === leader);
-    if (node !== undefined) return node;
+    for (const master of cluster.masters)
+      if ((await master.metric('sluice_master_raft_role_number')) === LEADER) return master;
     await pause(20);
   }
   throw new Error('No master leads');
