@@ -89,6 +89,16 @@ test('a local cluster: files, a second one, the end of a child, of the parent, a
     ['master-1', 'master-2', 'master-3', 'worker-1', 'worker-2'].map((n) => `${n}.log`),
   );
 
+  const report = JSON.parse(sluice('admin', 'report', '--json').out) as {
+    workers: object[];
+    quorum: { members: object[] };
+  };
+  expect([report.workers.length, report.quorum.members.length]).toEqual([2, 3]);
+  expect(sluice('admin', 'report').out).toMatch(
+    /, 1 mounts, 2 of 2 workers live\n\nmaster +address +role +index +heard of\n/,
+  );
+  expect(sluice('admin', 'quorum', 'info').out).toMatch(/\nleader +master-[123]\n(.*\n)*master-[123] .* leader /);
+
   const second = sluice('local');
   expect(second.code).toBe(75);
   expect(second.err).toMatch(/UNAVAILABLE: Data folder .* is in use by process \d+: stop it, or choose another folder/);
