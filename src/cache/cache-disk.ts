@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { contentFolder, META_NAME, pageName, pagesFolder, shardFolder, temporaryFolder } from './cache-layout.ts';
 import type { CachedContent } from './cached-content.ts';
 import { type ContentMeta, encodeContentMeta } from './content-meta.ts';
-import { encodePageHeader, PAGE_HEADER_BYTES, type PagePlace, verifiedPage } from './page-file.ts';
+import {
+  areChunksSound,
+  coveringChunks,
+  encodePageHeader,
+  isHeaderOf,
+  type PagePlace,
+  type PageRange,
+  pageHeaderBytes,
+} from './page-file.ts';
 import type { ContentKey } from './page-store.ts';
 
 /** The functions of `node:fs/promises` that a page store uses; tests give ones that fail. */
@@ -18,6 +26,18 @@ interface FolderSync {
   /** The run that began after all earlier changes of the folder. */
   next: Promise<void> | undefined;
   running: Promise<void> | undefined;
+}
+
+/** The bytes at a position; fewer only at the end of the file. */
+async function readExactly(file: fs.FileHandle, position: number, lengthBytes: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(lengthBytes);
+  let filled = 0;
+  while (filled < lengthBytes) {
+    const { bytesRead } = await file.read(buffer, filled, lengthBytes - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
 }
 
 /**
@@ -105,22 +125,38 @@ export class CacheDisk {
     await this.writeFile(join(content.folder, pageName(place, bytes.length)), [header, bytes], durable);
   }
 
-  /** The page; undefined when its file is damaged. @throws ENOENT when there is no such file. */
-  async readPage(content: CachedContent, place: PagePlace, lengthBytes: number): Promise<Uint8Array | undefined> {
-    const wanted = lengthBytes + PAGE_HEADER_BYTES;
-    const buffer = Buffer.allocUnsafeSlow(wanted);
+  /**
+   * A part of a page; undefined when its file is damaged there. Reads and verifies only the chunks that cover it.
+   * @throws ENOENT when there is no such file.
+   */
+  async readPage(
+    content: CachedContent,
+    place: PagePlace,
+    lengthBytes: number,
+    range: PageRange,
+  ): Promise<Uint8Array | undefined> {
+    const headerBytes = pageHeaderBytes(lengthBytes);
+    const { start, end } = coveringChunks(range, lengthBytes);
     const file = await this.#fs.open(join(content.folder, pageName(place, lengthBytes)), 'r');
-    let filled = 0;
+    let header: Buffer;
+    let chunks: Buffer;
     try {
-      while (filled < wanted) {
-        const { bytesRead } = await file.read(buffer, filled, wanted - filled, filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
+      if (start === 0) {
+        const all = await readExactly(file, 0, headerBytes + end);
+        header = all.subarray(0, headerBytes);
+        chunks = all.subarray(headerBytes);
+      } else {
+        header = await readExactly(file, 0, headerBytes);
+        chunks = await readExactly(file, headerBytes + start, end - start);
       }
     } finally {
       await file.close();
     }
-    return filled === wanted ? verifiedPage(buffer, content.tag, place) : undefined;
+    const sound =
+      chunks.length === end - start &&
+      isHeaderOf(header, content.tag, place, lengthBytes) &&
+      areChunksSound(header, start, chunks);
+    return sound ? chunks.subarray(range.start - start, range.end - start) : undefined;
   }
 
   /** Absence is no error. */

@@ -11,6 +11,7 @@ import { prepareFolder, recoverPages } from './cache-recovery.ts';
 import { type CachedContent, newContent, placeNumber, placeOfNumber } from './cached-content.ts';
 import { DiskTroubles } from './disk-troubles.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import type { PageRange } from './page-file.ts';
 import { PageIndex, pageDiskBytes } from './page-index.ts';
 import type { ContentKey, PageKey, PageStore, PageStoreUsage } from './page-store.ts';
 import { type PageStoreMetrics, pageStoreMetrics } from './page-store-metrics.ts';
@@ -79,16 +80,12 @@ export class DiskPageStore implements PageStore {
   }
 
   get(key: PageKey): Promise<Uint8Array | undefined> {
-    const content = this.#index.content(key.fileId, key.version);
-    const slot = content?.pages.get(placeNumber(key));
-    if (content === undefined || slot === undefined || this.#closed) {
-      this.#metrics.misses.add(1);
-      return Promise.resolve(undefined);
-    }
-    this.#index.touch(slot);
+    const found = this.#find(key);
+    if (found === undefined) return Promise.resolve(undefined);
+    const { content, slot } = found;
     const known = this.#reads.get(slot);
     if (known !== undefined) return known;
-    const read = this.#track(this.#read(content, slot));
+    const read = this.#track(this.#read(content, slot, { start: 0, end: this.#index.lengthOf(slot) }));
     this.#reads.set(slot, read);
     // A slot that was freed and taken again meanwhile has another page, whose reading must not be forgotten.
     const forget = (): void => {
@@ -98,13 +95,32 @@ export class DiskPageStore implements PageStore {
     return read;
   }
 
-  async #read(content: CachedContent, slot: number): Promise<Uint8Array | undefined> {
+  getPart(key: PageKey, range: PageRange): Promise<Uint8Array | undefined> {
+    assert(range.start >= 0 && range.start < range.end, 'An empty part of a page is read');
+    const found = this.#find(key);
+    if (found === undefined || range.end > this.#index.lengthOf(found.slot)) return Promise.resolve(undefined);
+    return this.#track(this.#read(found.content, found.slot, range));
+  }
+
+  /** Looks a page up and counts it as used. */
+  #find(key: PageKey): { readonly content: CachedContent; readonly slot: number } | undefined {
+    const content = this.#index.content(key.fileId, key.version);
+    const slot = content?.pages.get(placeNumber(key));
+    if (content === undefined || slot === undefined || this.#closed) {
+      this.#metrics.misses.add(1);
+      return undefined;
+    }
+    this.#index.touch(slot);
+    return { content, slot };
+  }
+
+  async #read(content: CachedContent, slot: number, range: PageRange): Promise<Uint8Array | undefined> {
     const number = this.#index.numberOf(slot);
     const lengthBytes = this.#index.lengthOf(slot);
     const { folder } = content;
     const stillThere = (): boolean => content.pages.get(number) === slot;
     try {
-      const page = await this.#disk.readPage(content, placeOfNumber(number), lengthBytes);
+      const page = await this.#disk.readPage(content, placeOfNumber(number), lengthBytes, range);
       if (page !== undefined) {
         this.#metrics.hits.add(1);
         return page;
@@ -115,7 +131,7 @@ export class DiskPageStore implements PageStore {
         this.#metrics.misses.add(1);
         return undefined;
       }
-      if (stillThere() && content.folder !== folder) return this.#read(content, slot);
+      if (stillThere() && content.folder !== folder) return this.#read(content, slot, range);
     }
     this.#metrics.misses.add(1);
     if (stillThere()) {

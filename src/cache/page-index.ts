@@ -1,6 +1,6 @@
 import { assert, must } from '../base/assert.ts';
 import type { CachedContent } from './cached-content.ts';
-import { PAGE_HEADER_BYTES } from './page-file.ts';
+import { pageHeaderBytes } from './page-file.ts';
 
 const DISK_BLOCK_BYTES = 4096;
 /** A content costs a folder and a meta file of one disk block each. */
@@ -8,7 +8,7 @@ const CONTENT_DISK_BYTES = 2 * DISK_BLOCK_BYTES;
 
 /** What a page of that length takes from the quota: its file with header, rounded up to disk blocks of 4 KiB. */
 export function pageDiskBytes(lengthBytes: number): number {
-  return Math.ceil((lengthBytes + PAGE_HEADER_BYTES) / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES;
+  return Math.ceil((lengthBytes + pageHeaderBytes(lengthBytes)) / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES;
 }
 
 /** The ring's head: its next is the page used longest ago, its previous the one used last. */

@@ -1,3 +1,5 @@
+import type { PageRange } from './page-file.ts';
+
 /** The content that pages belong to: other content, other version, other pages. */
 export interface ContentKey {
   readonly fileId: number;
@@ -31,6 +33,8 @@ export interface PageStore {
    * use.
    */
   get(key: PageKey): Promise<Uint8Array | undefined>;
+  /** The same for a part of a page (not empty); also undefined when the page is shorter than that. */
+  getPart(key: PageKey, range: PageRange): Promise<Uint8Array | undefined>;
   has(key: PageKey): boolean;
   /**
    * Stores a page (1 … pageSizeBytes bytes). Unprotected: best effort, resolves false when it was not admitted or the

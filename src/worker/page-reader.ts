@@ -81,13 +81,12 @@ export class PageReader {
         if (window.length === 0) await budget.acquire(pageLength(content, page), signal);
         while (next <= pages.last && window.length < windowPages) {
           if (next > page && !budget.tryAcquire(pageLength(content, next))) break;
-          window.push({ page: next, bytes: this.#start(content, next, pages.fetchUpTo) });
+          window.push({ page: next, bytes: this.#start(content, next, range, pages.fetchUpTo) });
           next += 1;
         }
         const bytes = await (window[0] as WindowEntry).bytes;
         if (signal.aborted) throw new SluiceError('CANCELLED', 'The caller gave up');
-        const base = page * content.pageSizeBytes;
-        yield bytes.subarray(Math.max(0, range.start - base), Math.min(bytes.length, range.end - base));
+        yield bytes;
         window.shift();
         budget.release(pageLength(content, page));
       }
@@ -96,13 +95,19 @@ export class PageReader {
     }
   }
 
-  /** A page from the cache or its flight; never throws at once, so that the window stays whole. */
-  #start(content: BlockContent, page: number, fetchUpTo: number): Promise<Uint8Array> {
+  /**
+   * What a range needs of a page, from the cache or its flight; never throws at once, so that the window stays whole.
+   */
+  #start(content: BlockContent, page: number, range: ByteRange, fetchUpTo: number): Promise<Uint8Array> {
     const { fetcher, metrics } = this.#options;
+    const base = page * content.pageSizeBytes;
+    const part = { start: Math.max(0, range.start - base), end: Math.min(pageLength(content, page), range.end - base) };
     const flight = fetcher.flight(content, page);
     const cached = flight === undefined && this.#has(content, page);
+    const bytes = cached
+      ? this.#cached(content, page, part)
+      : (flight ?? this.#fetch(content, page, fetchUpTo)).then((whole) => whole.subarray(part.start, part.end));
     const counter = cached ? metrics.bytesFromCache : metrics.bytesFromUfs;
-    const bytes = flight ?? (cached ? this.#cached(content, page) : this.#fetch(content, page, fetchUpTo));
     const counted = bytes.then((given) => {
       counter.add(given.length);
       return given;
@@ -112,18 +117,28 @@ export class PageReader {
     return counted;
   }
 
-  async #cached(content: BlockContent, page: number): Promise<Uint8Array> {
+  async #cached(content: BlockContent, page: number, part: ByteRange): Promise<Uint8Array> {
     const { fileId, version, block } = content;
-    const bytes = await this.#options.store.get({ fileId, version, block, page });
-    if (bytes?.length === pageLength(content, page)) return bytes;
-    // Evicted or damaged meanwhile, or of a wrong length, which only a wrong writer can have caused.
-    if (bytes !== undefined && content.ufs === undefined)
-      throw new SluiceError(
-        'CORRUPT',
-        `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes here ` +
-          `instead of ${pageLength(content, page)}: ask another worker, or write the file again`,
-      );
-    return this.#options.fetcher.flight(content, page) ?? this.#fetch(content, page, page);
+    const { store, fetcher } = this.#options;
+    const key = { fileId, version, block, page };
+    const length = pageLength(content, page);
+    if (part.end - part.start <= length / 2) {
+      const bytes = await store.getPart(key, part);
+      if (bytes !== undefined) return bytes;
+    } else {
+      const bytes = await store.get(key);
+      if (bytes?.length === length) return bytes.subarray(part.start, part.end);
+      // Only a wrong writer can have caused another length.
+      if (bytes !== undefined && content.ufs === undefined)
+        throw new SluiceError(
+          'CORRUPT',
+          `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes here ` +
+            `instead of ${length}: ask another worker, or write the file again`,
+        );
+    }
+    // Evicted or damaged meanwhile.
+    const whole = await (fetcher.flight(content, page) ?? this.#fetch(content, page, page));
+    return whole.subarray(part.start, part.end);
   }
 
   /** Fetches the page and the missing ones behind it, as far as one read may go. */

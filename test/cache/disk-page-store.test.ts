@@ -103,8 +103,9 @@ describe('damage', () => {
     ['a file that is gone', (path) => fs.unlink(path)],
     ['a flipped bit of the page', (path) => flip(path, 700)],
     ['a flipped bit of the header', (path) => flip(path, 9)],
-    ['a flipped bit of the checksum', (path) => flip(path, 30)],
-    ['a file full of zeros', (path) => fs.writeFile(path, Buffer.alloc(PAGE_SIZE + 32))],
+    ['a flipped bit of the checksum of the header', (path) => flip(path, 30)],
+    ['a flipped bit of the checksum of a chunk', (path) => flip(path, 33)],
+    ['a file full of zeros', (path) => fs.writeFile(path, Buffer.alloc(PAGE_SIZE + 36))],
   ];
 
   async function flip(path: string, at: number): Promise<void> {
@@ -124,6 +125,26 @@ describe('damage', () => {
     expect(await store.get(key(1, 1))).toEqual(Buffer.from(pageBytes(2)));
     expect(await store.put(key(1, 0), pageBytes(1), plain)).toBe(true);
     expect(await store.get(key(1, 0))).toEqual(Buffer.from(pageBytes(1)));
+  });
+
+  test('parts of a large page verify what they read, and damage elsewhere does not touch them', async () => {
+    const { store, folder, metric } = await openStore({ pageSizeBytes: 2 ** 20 });
+    const bytes = Buffer.from(pageBytes(5, 300_000));
+    await store.put(key(1), bytes, plain);
+    await flip(fileOf(folder, key(1), 300_000), 200_000);
+    for (const [start, end] of [
+      [0, 10],
+      [65_530, 65_540],
+      [70_000, 131_072],
+      [262_144, 300_000],
+    ] as const)
+      expect(bytes.subarray(start, end).equals((await store.getPart(key(1), { start, end })) ?? Buffer.alloc(0))).toBe(
+        true,
+      );
+    expect(store.has(key(1))).toBe(true);
+    expect(await store.getPart(key(1), { start: 190_000, end: 190_001 })).toBeUndefined();
+    expect(store.has(key(1))).toBe(false);
+    expect(await metric('sluice_cache_pages_damaged_total')).toBe(1);
   });
 
   test('a page file under the name of another page is damage', async () => {

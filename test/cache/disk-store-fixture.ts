@@ -23,14 +23,19 @@ export interface OpenedStore {
 }
 
 export async function openStore(
-  options: { readonly folder?: string; readonly capacityBytes?: number; readonly disk?: DiskFunctions } = {},
+  options: {
+    readonly folder?: string;
+    readonly capacityBytes?: number;
+    readonly pageSizeBytes?: number;
+    readonly disk?: DiskFunctions;
+  } = {},
 ): Promise<OpenedStore> {
   const folder = options.folder ?? (await temporaryFolder());
   const metrics = new Metrics();
   const store = await DiskPageStore.open({
     folder,
     capacityBytes: options.capacityBytes ?? 2 ** 24,
-    pageSizeBytes: PAGE_SIZE,
+    pageSizeBytes: options.pageSizeBytes ?? PAGE_SIZE,
     logger: createLogger('silent', {}),
     metrics,
     ...(options.disk === undefined ? {} : { disk: options.disk }),

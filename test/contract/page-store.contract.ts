@@ -42,6 +42,21 @@ export function pageStoreContract(name: string, subject: PageStoreSubject): void
       expect(await store.get(key(1))).toEqual(Buffer.from(bytesOf(2, length)));
     });
 
+    test('gives parts of a page, and nothing beyond its end', async () => {
+      const store = await subject.open();
+      await store.put(key(1), bytesOf(2, 700), plain);
+      for (const [start, end] of [
+        [0, 1],
+        [0, 700],
+        [333, 400],
+        [699, 700],
+      ] as const)
+        expect(await store.getPart(key(1), { start, end })).toEqual(Buffer.from(bytesOf(2, 700).subarray(start, end)));
+      expect(await store.getPart(key(1), { start: 600, end: 701 })).toBeUndefined();
+      expect(await store.getPart(key(2), { start: 0, end: 1 })).toBeUndefined();
+      expect(store.has(key(1))).toBe(true);
+    });
+
     test('a second put of a page changes nothing', async () => {
       const store = await subject.open();
       await Promise.all([store.put(key(1), bytesOf(1), plain), store.put(key(1), bytesOf(1), plain)]);
