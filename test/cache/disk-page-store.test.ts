@@ -142,7 +142,7 @@ describe('damage', () => {
         true,
       );
     expect(store.has(key(1))).toBe(true);
-    expect(await store.getPart(key(1), { start: 190_000, end: 190_001 })).toBeUndefined();
+    expect(await store.getPart(key(1), { start: 197_000, end: 197_001 })).toBeUndefined();
     expect(store.has(key(1))).toBe(false);
     expect(await metric('sluice_cache_pages_damaged_total')).toBe(1);
   });
@@ -266,16 +266,16 @@ describe('disks that fail', () => {
   });
 
   const mountable = process.getuid?.() === 0 && process.platform === 'linux';
-  test.runIf(mountable)('a file system that is really full', async () => {
+  test.runIf(mountable)('a file system that is really full', async (context) => {
     const folder = await temporaryFolder();
     try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,nr_inodes=2000', 'sluice-test', folder], {
+      execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=256k,nr_inodes=2000', 'sluice-test', folder], {
         stdio: 'ignore',
       });
     } catch {
-      return; // Containers without the right to mount: the injected errors above stand for it.
+      context.skip('this container may not mount: the injected errors above stand for it');
     }
-    onTestFinished(() => void execFileSync('umount', ['-l', folder]));
+    onTestFinished(() => void execFileSync('/bin/umount', ['-l', folder]));
     const { store } = await openStore({ folder });
     const kept: number[] = [];
     for (let page = 0; page < 100; page += 1)
