@@ -51,8 +51,10 @@ function filesBelow(folder: string, ending: string): string[] {
 
 function importsOf(text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
-  const found = code.matchAll(/(?:\bfrom\s*|\bimport\s*\(\s*|^\s*import\s+)'([^']+)'/gm);
-  return [...found].map((match) => match[1] as string);
+  const found = code.matchAll(
+    /^(?:import|export)\b[^'"`;]*?\bfrom\s*'([^']+)'|^import\s*'([^']+)'|\bimport\('([^']+)'\)/gm,
+  );
+  return [...found].map((match) => (match[1] ?? match[2] ?? match[3]) as string);
 }
 
 const files: SourceFile[] = filesBelow(source, '.ts').map((path) => {

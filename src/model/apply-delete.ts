@@ -8,7 +8,7 @@ import { isRefusal, refuse } from './refusal.ts';
 import { dentryKey, idKey, trashPlace } from './state-store.ts';
 
 /** Entries in one purge command at most. */
-export const MAX_PURGE_ENTRIES = 10_000;
+const MAX_PURGE_ENTRIES = 10_000;
 
 /**
  * Applies `delete`. A directory with children is detached, which takes the same time whatever its size; so permissions

@@ -9,7 +9,7 @@ import { refuse } from './refusal.ts';
 import { dentryKey, idKey } from './state-store.ts';
 
 /** Facts and removals in one command at most. */
-export const MAX_LOAD_ENTRIES = 10_000;
+const MAX_LOAD_ENTRIES = 10_000;
 
 type Load = CommandOf<'loadMetadata'>;
 

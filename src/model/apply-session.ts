@@ -6,7 +6,7 @@ import { refuse } from './refusal.ts';
 import { replyKey, type SessionRow, type StateReader } from './state-store.ts';
 
 /** How far a client's sequences may run ahead of the answers that it has acknowledged. */
-export const SESSION_WINDOW = 4096;
+const SESSION_WINDOW = 4096;
 
 /** Clients in one expireSessions command at most. */
 export const MAX_EXPIRED_SESSIONS = 1000;

@@ -1,5 +1,5 @@
 /** How a caller may try again: never, at once at another node, or later at the same one. */
-export type Retry = 'never' | 'elsewhere' | 'later';
+type Retry = 'never' | 'elsewhere' | 'later';
 
 interface Row {
   /** Number of the gRPC status code. */

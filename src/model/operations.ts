@@ -79,7 +79,7 @@ export interface SetAttributesRequest {
   readonly ttlAction?: TtlAction;
 }
 
-export interface PathRequest {
+interface PathRequest {
   readonly path: string;
 }
 

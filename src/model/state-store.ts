@@ -21,7 +21,7 @@ export interface SessionRow {
 }
 
 /** A remembered answer. */
-export interface ReplyRow {
+interface ReplyRow {
   readonly outcome: Outcome;
 }
 
@@ -34,7 +34,7 @@ export interface WorkerRow extends WorkerRegistration {
  * A detached directory that is to be purged. Its inode hangs at `trashPlace(id)`, so that its children are found at
  * `dentryPrefix(id)` as those of every directory are.
  */
-export interface TrashRow {
+interface TrashRow {
   readonly id: InodeId;
 }
 

@@ -7,6 +7,7 @@ import type { Codec } from './codec/codec.ts';
 import { QUORUM_REPLY, REPORT_REPLY } from './codec/report.ts';
 import { callMetadata } from './credentials.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
+import { JournalServiceService } from './gen/sluice/v1/journal.ts';
 import { CLIENT_OPTIONS, sameBytes } from './grpc-options.ts';
 import { fromGrpcStatus } from './grpc-status.ts';
 import { MasterList } from './master-list.ts';
@@ -42,7 +43,7 @@ export class AdminChannel {
 
   /** Raft's state as the first master that answers sees it. @throws SluiceError TIMED_OUT when none does. */
   quorum(): Promise<QuorumInfo> {
-    return this.#ask(AdminServiceService.getQuorum.path, QUORUM_REPLY);
+    return this.#ask(JournalServiceService.getQuorum.path, QUORUM_REPLY);
   }
 
   async #ask<T>(path: string, codec: Codec<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import type { ClusterReport, QuorumInfo } from '../model/report.ts';
 import { QUORUM_REPLY, REPORT_REPLY } from './codec/report.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
+import { JournalServiceService } from './gen/sluice/v1/journal.ts';
 import type { GrpcService } from './grpc-server.ts';
 
 /** What operators may ask a master. */
@@ -16,7 +17,7 @@ export function adminService(handlers: AdminHandlers): GrpcService {
   return {
     unary: new Map([
       [AdminServiceService.getReport.path, async () => REPORT_REPLY.encode(await handlers.report())],
-      [AdminServiceService.getQuorum.path, async () => QUORUM_REPLY.encode(handlers.quorum())],
+      [JournalServiceService.getQuorum.path, async () => QUORUM_REPLY.encode(handlers.quorum())],
     ]),
   };
 }

@@ -21,7 +21,7 @@ import { ScriptedUfs } from './scripted-ufs.ts';
 export const PAGE = 4096;
 export const MOUNT = 3;
 
-export interface Reply {
+interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;

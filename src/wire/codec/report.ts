@@ -1,11 +1,11 @@
 import { SluiceError } from '../../model/errors.ts';
 import type { ClusterReport, QuorumInfo, QuorumMember } from '../../model/report.ts';
+import { GetReportResponse } from '../gen/sluice/v1/admin.ts';
 import {
   GetQuorumResponse,
-  GetReportResponse,
   type QuorumInfo as QuorumInfoMessage,
   QuorumRole as QuorumRoleNumber,
-} from '../gen/sluice/v1/admin.ts';
+} from '../gen/sluice/v1/journal.ts';
 import { messageCodec } from './codec.ts';
 import { WordTable } from './word-table.ts';
 import { fromWorkerStatusMessage, toWorkerStatusMessage } from './worker.ts';

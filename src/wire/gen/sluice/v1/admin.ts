@@ -18,33 +18,12 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { QuorumInfo } from "./journal.ts";
 import { WorkerStatus } from "./model.ts";
 
 export const protobufPackage = "sluice.v1";
 
 export const protobufFileName = "sluice/v1/admin.proto";
-
-export const QuorumRole = {
-  QUORUM_ROLE_UNSPECIFIED: 0,
-  QUORUM_ROLE_LEADER: 1,
-  QUORUM_ROLE_FOLLOWER: 2,
-  QUORUM_ROLE_CANDIDATE: 3,
-  QUORUM_ROLE_PRE_CANDIDATE: 4,
-  QUORUM_ROLE_LEARNER: 5,
-  QUORUM_ROLE_UNKNOWN: 6,
-} as const;
-
-export type QuorumRole = typeof QuorumRole[keyof typeof QuorumRole];
-
-export namespace QuorumRole {
-  export type QUORUM_ROLE_UNSPECIFIED = typeof QuorumRole.QUORUM_ROLE_UNSPECIFIED;
-  export type QUORUM_ROLE_LEADER = typeof QuorumRole.QUORUM_ROLE_LEADER;
-  export type QUORUM_ROLE_FOLLOWER = typeof QuorumRole.QUORUM_ROLE_FOLLOWER;
-  export type QUORUM_ROLE_CANDIDATE = typeof QuorumRole.QUORUM_ROLE_CANDIDATE;
-  export type QUORUM_ROLE_PRE_CANDIDATE = typeof QuorumRole.QUORUM_ROLE_PRE_CANDIDATE;
-  export type QUORUM_ROLE_LEARNER = typeof QuorumRole.QUORUM_ROLE_LEARNER;
-  export type QUORUM_ROLE_UNKNOWN = typeof QuorumRole.QUORUM_ROLE_UNKNOWN;
-}
 
 export interface GetReportRequest {
 }
@@ -56,35 +35,6 @@ export interface GetReportResponse {
   readonly inodeCount: number;
   readonly mountCount: number;
   readonly workers: readonly WorkerStatus[];
-}
-
-export interface GetQuorumRequest {
-}
-
-export interface GetQuorumResponse {
-  readonly quorum: QuorumInfo | undefined;
-}
-
-export interface QuorumInfo {
-  readonly clusterId: string;
-  readonly self: string;
-  /** Empty when unknown. */
-  readonly leader: string;
-  readonly term: number;
-  readonly commitIndex: number;
-  readonly appliedIndex: number;
-  readonly lastIndex: number;
-  readonly members: readonly QuorumMember[];
-}
-
-export interface QuorumMember {
-  readonly id: string;
-  readonly address: string;
-  readonly role: QuorumRole;
-  /** Largest log index known to be durable there; -1 when unknown. */
-  readonly matchIndex: number;
-  /** Since this master heard of it; -1 never, 0 itself. */
-  readonly lastContactMs: number;
 }
 
 function createBaseGetReportRequest(): GetReportRequest {
@@ -223,300 +173,6 @@ export const GetReportResponse: MessageFns<GetReportResponse> = {
   },
 };
 
-function createBaseGetQuorumRequest(): GetQuorumRequest {
-  return {};
-}
-
-export const GetQuorumRequest: MessageFns<GetQuorumRequest> = {
-  encode(_: GetQuorumRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetQuorumRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetQuorumRequest() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseGetQuorumResponse(): GetQuorumResponse {
-  return { quorum: undefined };
-}
-
-export const GetQuorumResponse: MessageFns<GetQuorumResponse> = {
-  encode(message: GetQuorumResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.quorum !== undefined) {
-      QuorumInfo.encode(message.quorum, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetQuorumResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetQuorumResponse() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.quorum = QuorumInfo.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseQuorumInfo(): QuorumInfo {
-  return { clusterId: "", self: "", leader: "", term: 0, commitIndex: 0, appliedIndex: 0, lastIndex: 0, members: [] };
-}
-
-export const QuorumInfo: MessageFns<QuorumInfo> = {
-  encode(message: QuorumInfo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.clusterId !== "") {
-      writer.uint32(10).string(message.clusterId);
-    }
-    if (message.self !== "") {
-      writer.uint32(18).string(message.self);
-    }
-    if (message.leader !== "") {
-      writer.uint32(26).string(message.leader);
-    }
-    if (message.term !== 0) {
-      writer.uint32(32).uint64(message.term);
-    }
-    if (message.commitIndex !== 0) {
-      writer.uint32(40).uint64(message.commitIndex);
-    }
-    if (message.appliedIndex !== 0) {
-      writer.uint32(48).uint64(message.appliedIndex);
-    }
-    if (message.lastIndex !== 0) {
-      writer.uint32(56).uint64(message.lastIndex);
-    }
-    for (const v of message.members) {
-      QuorumMember.encode(v!, writer.uint32(66).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): QuorumInfo {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseQuorumInfo() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.clusterId = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.self = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.leader = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.term = longToNumber(reader.uint64());
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.commitIndex = longToNumber(reader.uint64());
-            continue;
-          }
-          case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.appliedIndex = longToNumber(reader.uint64());
-            continue;
-          }
-          case 7: {
-            if (tag !== 56) {
-              break;
-            }
-
-            message.lastIndex = longToNumber(reader.uint64());
-            continue;
-          }
-          case 8: {
-            if (tag !== 66) {
-              break;
-            }
-
-            message.members.push(QuorumMember.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseQuorumMember(): QuorumMember {
-  return { id: "", address: "", role: 0, matchIndex: 0, lastContactMs: 0 };
-}
-
-export const QuorumMember: MessageFns<QuorumMember> = {
-  encode(message: QuorumMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    if (message.address !== "") {
-      writer.uint32(18).string(message.address);
-    }
-    if (message.role !== 0) {
-      writer.uint32(24).int32(message.role);
-    }
-    if (message.matchIndex !== 0) {
-      writer.uint32(32).sint64(message.matchIndex);
-    }
-    if (message.lastContactMs !== 0) {
-      writer.uint32(40).sint64(message.lastContactMs);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): QuorumMember {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseQuorumMember() as any;
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.id = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.address = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.role = reader.int32() as any;
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.matchIndex = longToNumber(reader.sint64());
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.lastContactMs = longToNumber(reader.sint64());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
 /** What operators ask a master. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
@@ -530,23 +186,11 @@ export const AdminServiceService = {
     responseSerialize: (value: GetReportResponse): Buffer => Buffer.from(GetReportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetReportResponse => GetReportResponse.decode(value),
   },
-  /** Raft's state as the asked master sees it. */
-  getQuorum: {
-    path: "/sluice.v1.AdminService/GetQuorum" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GetQuorumRequest): Buffer => Buffer.from(GetQuorumRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GetQuorumRequest => GetQuorumRequest.decode(value),
-    responseSerialize: (value: GetQuorumResponse): Buffer => Buffer.from(GetQuorumResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): GetQuorumResponse => GetQuorumResponse.decode(value),
-  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /** The cluster as the leader sees it. */
   getReport: handleUnaryCall<GetReportRequest, GetReportResponse>;
-  /** Raft's state as the asked master sees it. */
-  getQuorum: handleUnaryCall<GetQuorumRequest, GetQuorumResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -565,22 +209,6 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetReportResponse) => void,
-  ): ClientUnaryCall;
-  /** Raft's state as the asked master sees it. */
-  getQuorum(
-    request: GetQuorumRequest,
-    callback: (error: ServiceError | null, response: GetQuorumResponse) => void,
-  ): ClientUnaryCall;
-  getQuorum(
-    request: GetQuorumRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetQuorumResponse) => void,
-  ): ClientUnaryCall;
-  getQuorum(
-    request: GetQuorumRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetQuorumResponse) => void,
   ): ClientUnaryCall;
 }
 
