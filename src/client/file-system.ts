@@ -51,7 +51,7 @@ export interface MountOptions {
   /** Options of the UFS, such as `s3.endpoint`. */
   readonly options?: Readonly<Record<string, string>>;
   readonly readOnly?: boolean;
-  /** After this long what is known of the UFS is looked up anew; 0 at each access, -1 (the default) never. */
+  /** After this long what is known of the UFS is looked up anew; 0 at each access, -1 never; a minute by default. */
   readonly syncIntervalMs?: number;
 }
 
@@ -62,7 +62,8 @@ type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
 
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
-const NEVER = -1;
+/** Long enough to spare the UFS, short enough that what others change there is seen. */
+const SYNC_INTERVAL_MS = 60_000;
 
 const SILENT: Logger = {
   debug: () => undefined,
@@ -218,7 +219,7 @@ export class FileSystem {
 
   /** Attaches a UFS such as `s3://bucket/prefix` or `file:///data` to a new directory. */
   mount(path: string, uri: string, options: MountOptions = {}): Promise<MountInfo> {
-    const { options: ufs = {}, readOnly = false, syncIntervalMs = NEVER } = options;
+    const { options: ufs = {}, readOnly = false, syncIntervalMs = SYNC_INTERVAL_MS } = options;
     return this.#metadata.call('mount', { path, uri, options: ufs, readOnly, syncIntervalMs }, this.#calling());
   }
 

@@ -1,6 +1,8 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SluiceError } from '../model/errors.ts';
+import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
+import { BearerGuard } from './bearer-guard.ts';
+import { checkExposure } from './exposure.ts';
 import type { Metrics } from './metrics.ts';
 import type { Closeable } from './scope.ts';
 
@@ -13,6 +15,8 @@ export interface StatusServerOptions {
   /** 0 takes a free port. */
   readonly port: number;
   readonly metrics: Metrics;
+  /** The cluster's secret, which every request must show; empty on loopback only. */
+  readonly token: string;
   /** Asked at each `/readyz`; must not block. */
   readiness(): Readiness;
 }
@@ -21,7 +25,7 @@ const MAX_CONNECTIONS = 64;
 
 /**
  * What monitoring asks a process over HTTP: `/metrics` (Prometheus), `/healthz` (200 while the event loop turns) and
- * `/readyz` (200 when it can serve, 503 with the reason otherwise). It has nothing secret and changes nothing.
+ * `/readyz` (200 when it can serve, 503 with the reason otherwise). It changes nothing.
  */
 export class StatusServer implements Closeable {
   readonly #server: Server;
@@ -31,11 +35,14 @@ export class StatusServer implements Closeable {
     this.#server = server;
   }
 
-  /** @throws SluiceError UNAVAILABLE when the address cannot be listened on. */
-  static open(options: StatusServerOptions): Promise<StatusServer> {
+  /** @throws SluiceError INVALID_ARGUMENT without a token beyond loopback; UNAVAILABLE when the address is taken. */
+  static async open(options: StatusServerOptions): Promise<StatusServer> {
+    checkExposure(options.host, options.token);
+    const guard = new BearerGuard(options.token);
     const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-      answer(options, request.method ?? '', request.url ?? '', response).catch((thrown: unknown) => {
-        reply(response, 500, `${SluiceError.from(thrown).message}\n`);
+      answer(options, guard, request, response).catch((thrown: unknown) => {
+        const error = SluiceError.from(thrown);
+        reply(response, ERROR_TABLE[error.code].http, `${error.message}\n`);
       });
     });
     server.maxConnections = MAX_CONNECTIONS;
@@ -64,10 +71,11 @@ export class StatusServer implements Closeable {
 
 async function answer(
   options: StatusServerOptions,
-  method: string,
-  url: string,
+  guard: BearerGuard,
+  { method, url = '', headers }: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  guard.check(headers.authorization);
   if (method !== 'GET' && method !== 'HEAD') return reply(response, 405, 'Only GET is allowed\n');
   const path = url.split('?', 1)[0];
   if (path === '/healthz') return reply(response, 200, 'ok\n');

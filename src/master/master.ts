@@ -100,7 +100,10 @@ export class Master implements Closeable {
     if (shared) scope.onClose('raft streams', () => transport.close());
     const readiness = () => readinessOf(journal);
     const at = { host: service.host, port: service.statusPort };
-    const status = scope.own('status server', await StatusServer.open({ ...at, metrics, readiness }));
+    const status = scope.own(
+      'status server',
+      await StatusServer.open({ ...at, token: parts.token, metrics, readiness }),
+    );
     const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
     logger.info(fields, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, journal, scope);

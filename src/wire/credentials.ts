@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { Metadata } from '@grpc/grpc-js';
 import { SluiceError } from '../model/errors.ts';
 import type { RequestId } from '../model/operations.ts';
@@ -10,10 +9,6 @@ const GROUPS = 'sluice-groups';
 const REQUEST_ID = 'sluice-request-id';
 const GROUPS_MAX = 256;
 const NAME_LENGTH_MAX = 255;
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
 
 function only(metadata: Metadata, key: string): string | undefined {
   const [value] = metadata.get(key);
@@ -91,26 +86,7 @@ export function readRequestId(metadata: Metadata): RequestId | undefined {
   return checkRequestId({ client, sequence: Number(sequence), acknowledgedBelow: Number(below) });
 }
 
-/** Knows the shared token and compares without telling, by its time, how much of a guess was right. */
-export class TokenGuard {
-  readonly #wanted: Buffer | undefined;
-
-  /** @param token undefined or empty: everybody may call. */
-  constructor(token: string | undefined) {
-    this.#wanted = token === undefined || token === '' ? undefined : digest(`Bearer ${token}`);
-  }
-
-  get open(): boolean {
-    return this.#wanted === undefined;
-  }
-
-  /** @throws SluiceError UNAUTHENTICATED */
-  check(metadata: Metadata): void {
-    if (this.#wanted === undefined) return;
-    const given = only(metadata, AUTHORIZATION);
-    if (given === undefined)
-      throw new SluiceError('UNAUTHENTICATED', 'This cluster wants a token: set security.token to the cluster’s');
-    if (!timingSafeEqual(digest(given), this.#wanted))
-      throw new SluiceError('UNAUTHENTICATED', 'The token is not the one of this cluster: check security.token');
-  }
+/** What a call shows as its `authorization`. */
+export function authorizationOf(metadata: Metadata): string | undefined {
+  return only(metadata, AUTHORIZATION);
 }

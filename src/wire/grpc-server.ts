@@ -1,8 +1,10 @@
-import type { ServerReadableStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import type { Metadata, ServerReadableStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Timers } from '../base/clock.ts';
+import { BearerGuard } from '../host/bearer-guard.ts';
+import { checkExposure } from '../host/exposure.ts';
 import { SluiceError } from '../model/errors.ts';
-import { TokenGuard } from './credentials.ts';
+import { authorizationOf } from './credentials.ts';
 import { SERVER_OPTIONS, sameBytes } from './grpc-options.ts';
 import { refusalOf, toGrpcStatus } from './grpc-status.ts';
 
@@ -35,20 +37,6 @@ export interface GrpcServerOptions {
 
 const CLOSE_GRACE_MS = 2000;
 
-/** Whether only this machine can reach `host`. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** Refuses to serve other machines without a token. @throws SluiceError INVALID_ARGUMENT */
-export function checkExposure(host: string, token: string | undefined): void {
-  if (isLoopback(host) || (token !== undefined && token !== '')) return;
-  throw new SluiceError(
-    'INVALID_ARGUMENT',
-    `Listening on ${host} would let everybody in: set security.token, or listen on 127.0.0.1`,
-  );
-}
-
 /** A gRPC server that is bound and serving. Every call is checked for the token before a method sees it. */
 export class GrpcServer {
   /** The bound port. */
@@ -71,7 +59,7 @@ export class GrpcServer {
     const { host, token } = options;
     checkExposure(host, token);
     const server = new Server(SERVER_OPTIONS);
-    const guard = new TokenGuard(token);
+    const guard = new BearerGuard(token);
     for (const service of options.services) addService(server, service, guard);
     const port = await new Promise<number>((resolve, reject) => {
       const target = joinAddress(host, options.port);
@@ -109,7 +97,7 @@ function bindError(target: string, cause: Error): SluiceError {
   return new SluiceError('UNAVAILABLE', `Cannot listen on ${target}: ${way} (${cause.message})`, { cause });
 }
 
-function addService(server: Server, service: GrpcService, guard: TokenGuard): void {
+function addService(server: Server, service: GrpcService, guard: BearerGuard): void {
   const definition: Record<string, ServiceDefinition[string]> = {};
   const methods: Record<string, (...args: never[]) => void> = {};
   const add = (path: string, requestStream: boolean, responseStream: boolean, method: (...args: never[]) => void) => {
@@ -143,9 +131,9 @@ function addService(server: Server, service: GrpcService, guard: TokenGuard): vo
   server.addService(definition, methods as never);
 }
 
-function refusalBy(guard: TokenGuard, call: { readonly metadata: Parameters<TokenGuard['check']>[0] }) {
+function refusalBy(guard: BearerGuard, call: { readonly metadata: Metadata }) {
   try {
-    guard.check(call.metadata);
+    guard.check(authorizationOf(call.metadata));
     return undefined;
   } catch (thrown) {
     return refusalOf(thrown);
@@ -153,7 +141,7 @@ function refusalBy(guard: TokenGuard, call: { readonly metadata: Parameters<Toke
 }
 
 function answer(
-  guard: TokenGuard,
+  guard: BearerGuard,
   method: UnaryMethod,
   call: ServerUnaryCall<Buffer, Buffer>,
   done: sendUnaryData<Buffer>,

@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Timers } from '../base/clock.ts';
+import { BearerGuard } from '../host/bearer-guard.ts';
+import { checkExposure } from '../host/exposure.ts';
 import type { Logger } from '../host/logger.ts';
 import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
 import { formatErrorBody } from '../wire/block-errors.ts';
 import { type BlockRequestKind, parseBlockRequest } from '../wire/block-protocol.ts';
-import { BearerGuard } from './bearer-guard.ts';
 import { type BlockHandlers, type Exchange, replyText } from './exchange.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -26,12 +27,6 @@ export interface BlockServerOptions {
 const MAX_CONNECTIONS = 10_000;
 /** How long requests under way may take to end when the server closes. */
 const CLOSE_GRACE_MS = 5_000;
-/** Monitoring has no token, and learns nothing secret. */
-const OPEN_TO_ALL: ReadonlySet<BlockRequestKind> = new Set<BlockRequestKind>(['health', 'metrics']);
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
-}
 
 /**
  * The HTTP/1.1 service of a worker: authentication, errors, limits and closing; what requests mean is in the
@@ -57,11 +52,7 @@ export class BlockServer {
   /** @throws INVALID_ARGUMENT for an open address without token, UNAVAILABLE when it cannot be listened on. */
   static async open(options: BlockServerOptions): Promise<BlockServer> {
     const { host, port, token } = options;
-    if ((token === undefined || token === '') && !isLoopback(host))
-      throw new SluiceError(
-        'INVALID_ARGUMENT',
-        `Listening on ${host} would let everybody read and write: set security.token, or worker.bind-host to 127.0.0.1`,
-      );
+    checkExposure(host, token);
     const server = new BlockServer(options);
     await new Promise<void>((resolve, reject) => {
       server.#server.once('error', (thrown: NodeJS.ErrnoException) => {
@@ -69,7 +60,7 @@ export class BlockServer {
         reject(
           new SluiceError(
             'UNAVAILABLE',
-            `Cannot listen on ${host}:${port}: ${why}; stop it, or set worker.port and worker.bind-host`,
+            `Cannot listen on ${host}:${port}: ${why}; stop it, or set worker.port and worker.host`,
             { cause: thrown },
           ),
         );
@@ -95,7 +86,7 @@ export class BlockServer {
     try {
       const request = parseBlockRequest(incoming.method ?? '', incoming.url ?? '');
       kind = request.kind;
-      if (!OPEN_TO_ALL.has(kind)) this.#guard.check(incoming.headers.authorization);
+      this.#guard.check(incoming.headers.authorization);
       await this.#handle(kind, { request, incoming, outgoing, signal: gone.signal });
     } catch (thrown) {
       const error = SluiceError.from(thrown, 'INTERNAL');

@@ -13,8 +13,8 @@ export const workerOptions = Object.freeze({
     doc: 'Addresses of the masters, host:port, separated by commas',
     fallback: '127.0.0.1:19998',
   }),
-  bindHost: text({
-    key: 'worker.bind-host',
+  host: text({
+    key: 'worker.host',
     doc: 'Address to listen on for block requests; other than loopback needs security.token',
     fallback: '127.0.0.1',
   }),

@@ -92,7 +92,7 @@ export class Worker implements Closeable {
     const server = scope.own(
       'block server',
       await BlockServer.open({
-        host: options.bindHost,
+        host: options.host,
         port: options.port,
         token,
         idleMs: options.httpIdleMs,
@@ -102,7 +102,7 @@ export class Worker implements Closeable {
         logger,
       }),
     );
-    const address = formatAddress(options.advertisedHost || options.bindHost, server.port);
+    const address = formatAddress(options.advertisedHost || options.host, server.port);
     const registration = scope.own('registration', register(parts, folder.id, address, store, mounts));
     metrics.gaugeOf('sluice_worker_registered', 'Whether the leader knows this worker', () =>
       registration.registered ? 1 : 0,

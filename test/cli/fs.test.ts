@@ -289,14 +289,14 @@ describe('metadata', () => {
     await shell.out('fs', 'mount', '/s3', 's3://b/p', '-o', 's3.endpoint=http://m', '-o', 'a=b=c', '--readonly');
     expect(await shell.out('fs', 'mount')).toBe(
       'path  uri           mode        sync   options\n' +
-        '/s3   s3://b/p      read-only   never  s3.endpoint=http://m a=b=c\n' +
+        '/s3   s3://b/p      read-only   1m     s3.endpoint=http://m a=b=c\n' +
         '/ufs  memory://ufs  read-write  never\n',
     );
     await shell.out('fs', 'unmount', '/s3');
     await shell.out('fs', 'unmount', '/ufs');
     expect(await shell.out('fs', 'mount')).toBe('nothing is mounted\n');
-    await shell.out('fs', 'mount', '/x', 'file:///x', '--sync-interval', '1m');
-    expect((await shell.cluster.files.mounts())[0]).toMatchObject({ path: '/x', syncIntervalMs: 60_000 });
+    await shell.out('fs', 'mount', '/x', 'file:///x', '--sync-interval', 'never');
+    expect((await shell.cluster.files.mounts())[0]).toMatchObject({ path: '/x', syncIntervalMs: -1 });
   });
 });
 

@@ -10,7 +10,13 @@ test('serves metrics, health and readiness', async () => {
   metrics.gaugeOf('sluice_test_sampled_entries', 'Sampled', () => 5);
   metrics.histogram('sluice_test_batch_entries', 'Batch', COUNT_BUCKETS).observe(3);
   let readiness: Readiness = { ready: false, reason: 'no leader is known' };
-  const server = await StatusServer.open({ host: '127.0.0.1', port: 0, metrics, readiness: () => readiness });
+  const server = await StatusServer.open({
+    host: '127.0.0.1',
+    port: 0,
+    token: '',
+    metrics,
+    readiness: () => readiness,
+  });
   const get = async (path: string, method = 'GET') => {
     const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
     return [response.status, await response.text()] as const;
@@ -27,7 +33,7 @@ test('serves metrics, health and readiness', async () => {
   expect((await get('/other'))[0]).toBe(404);
   expect((await get('/metrics', 'POST'))[0]).toBe(405);
   await expect(
-    StatusServer.open({ host: '127.0.0.1', port: server.port, metrics, readiness: () => readiness }),
+    StatusServer.open({ host: '127.0.0.1', port: server.port, token: '', metrics, readiness: () => readiness }),
   ).rejects.toThrow(/choose another port/);
   await server.close();
   await server.close();
@@ -38,4 +44,19 @@ test('refuses a name outside the scheme and one metric of two types', () => {
   expect(() => metrics.counter('things', 'Things')).toThrow(/must be named/);
   metrics.counter('sluice_test_things_total', 'Things');
   expect(() => metrics.gauge('sluice_test_things_total', 'Things', { a: 'b' })).toThrow(/declared twice/);
+});
+
+test('asks for the token when there is one, and for one beyond loopback', async () => {
+  const metrics = new Metrics();
+  const readiness = (): Readiness => ({ ready: true });
+  const server = await StatusServer.open({ host: '127.0.0.1', port: 0, token: 'secret', metrics, readiness });
+  const url = `http://127.0.0.1:${server.port}/metrics`;
+  expect((await fetch(url)).status).toBe(401);
+  expect((await fetch(url, { headers: { authorization: 'Bearer guess' } })).status).toBe(401);
+  expect((await fetch(url, { headers: { authorization: 'Bearer secret' } })).status).toBe(200);
+  await server.close();
+  await expect(StatusServer.open({ host: '0.0.0.0', port: 0, token: '', metrics, readiness })).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: expect.stringContaining('security.token'),
+  });
 });

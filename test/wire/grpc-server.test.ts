@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
+import { checkExposure, isLoopback } from '../../src/host/exposure.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { ClusterReport, QuorumInfo } from '../../src/model/report.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { adminService } from '../../src/wire/admin-server.ts';
-import { checkExposure, GrpcServer, isLoopback, joinAddress } from '../../src/wire/grpc-server.ts';
+import { GrpcServer, joinAddress } from '../../src/wire/grpc-server.ts';
 import { MasterList } from '../../src/wire/master-list.ts';
 import { host, serve } from './cluster.ts';
 

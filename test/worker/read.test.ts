@@ -327,7 +327,7 @@ describe('requests that are wrong', () => {
     expect(reply.body.equals(fileBytes(100).subarray(start, end))).toBe(true);
   });
 
-  test('a wrong token is refused, health and metrics need none', async () => {
+  test('a wrong token is refused, whatever is asked', async () => {
     const service = await openService({ token: 'secret' });
     const request = fileIn(service, fileBytes(10));
     for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: 'secret' }]) {
@@ -335,8 +335,7 @@ describe('requests that are wrong', () => {
       expect([reply.status, reply.json()['code']]).toEqual([401, 'UNAUTHENTICATED']);
     }
     expect((await service.send(request, { headers: { authorization: 'Bearer secret' } })).status).toBe(200);
-    expect((await service.send({ kind: 'health' })).body.toString()).toBe('ok\n');
-    expect((await service.send({ kind: 'metrics' })).body.toString()).toContain('sluice_worker_requests_total');
-    expect((await service.send({ kind: 'status' })).status).toBe(401);
+    for (const kind of ['health', 'metrics', 'status'] as const)
+      expect((await service.send({ kind })).status).toBe(401);
   });
 });

@@ -64,13 +64,13 @@ test('a folder in use, a port in use and an open address without token are refus
   const { port } = taken.address() as { port: number };
   await expect(start(other, { port })).rejects.toMatchObject({
     code: 'UNAVAILABLE',
-    message: `Cannot listen on 127.0.0.1:${port}: another process uses it; stop it, or set worker.port and worker.bind-host`,
+    message: `Cannot listen on 127.0.0.1:${port}: another process uses it; stop it, or set worker.port and worker.host`,
   });
-  await expect(start(other, { bindHost: '0.0.0.0' })).rejects.toMatchObject({
+  await expect(start(other, { host: '0.0.0.0' })).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
     message: expect.stringMatching(/set security\.token/),
   });
-  const open = await start(other, { bindHost: '0.0.0.0', advertisedHost: '127.0.0.1' }, 'secret');
+  const open = await start(other, { host: '0.0.0.0', advertisedHost: '127.0.0.1' }, 'secret');
   expect((await ask(open, '/v1/status')).status).toBe(401);
 });
 

@@ -38,11 +38,12 @@ async function start(context: CommandContext, { logger, metrics }: ServiceParts,
     ? clientSettings(context.world, config).masters
     : own.masters;
   const options = { ...own, masters };
+  const { token } = config.values(securityOptions);
   const worker = scope.own(
     'worker',
     await Worker.start({
       options,
-      token: config.values(securityOptions).token,
+      token,
       openUfs: (mount) => openUfs(mount.uri, mount.options, logger),
       clock: systemClock,
       timers: nodeTimers,
@@ -53,7 +54,7 @@ async function start(context: CommandContext, { logger, metrics }: ServiceParts,
   );
   const { workerStatusPort: port } = config.values(cliOptions);
   const readiness = () => readinessOf(worker);
-  scope.own('status server', await StatusServer.open({ host: options.bindHost, port, metrics, readiness }));
+  scope.own('status server', await StatusServer.open({ host: options.host, port, token, metrics, readiness }));
 }
 
 function readinessOf(worker: Worker): Readiness {

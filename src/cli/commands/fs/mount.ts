@@ -23,7 +23,7 @@ export const mountCommand: CommandSpec<MountCommandOptions> = {
   options: [
     ['-o, --option <key=value...>', 'option of the UFS, any number of times'],
     ['--readonly', 'refuse changes below the mount point'],
-    ['--sync-interval <duration>', 'look at the UFS again after this long, 0 at each access, never by default'],
+    ['--sync-interval <duration>', 'look at the UFS again after this long (1m), 0 at each access, or never'],
   ],
   examples: [
     'sluice fs mount /data file:///srv/data',
@@ -42,7 +42,9 @@ export const mountCommand: CommandSpec<MountCommandOptions> = {
     const mount = await files.mount(path, uri, {
       options: pairs(options.option ?? []),
       readOnly: options.readonly === true,
-      syncIntervalMs: durationOrNever('--sync-interval', options.syncInterval ?? 'never'),
+      ...(options.syncInterval === undefined
+        ? {}
+        : { syncIntervalMs: durationOrNever('--sync-interval', options.syncInterval) }),
     });
     if (context.json) await context.out.json(mount);
     return 0;
