@@ -288,9 +288,9 @@ describe('metadata', () => {
   test('mount and unmount', async () => {
     await shell.out('fs', 'mount', '/s3', 's3://b/p', '-o', 's3.endpoint=http://m', '-o', 'a=b=c', '--readonly');
     expect(await shell.out('fs', 'mount')).toBe(
-      'path  uri           mode        sync   options\n' +
-        '/s3   s3://b/p      read-only   1m     s3.endpoint=http://m a=b=c\n' +
-        '/ufs  memory://ufs  read-write  never\n',
+      'path  uri           mode        sync  options\n' +
+        '/s3   s3://b/p      read-only   1m    s3.endpoint=http://m a=b=c\n' +
+        '/ufs  memory://ufs  read-write  1m\n',
     );
     await shell.out('fs', 'unmount', '/s3');
     await shell.out('fs', 'unmount', '/ufs');
