@@ -6,11 +6,12 @@ import { visibleOptions } from '../model/mount.ts';
 import { located, notFound, target, type Walk, walk, walkFor } from '../model/namespace.ts';
 import type { ListReply, ListRequest, OperationName, Operations } from '../model/operations.ts';
 import { isRefusal } from '../model/refusal.ts';
-import { fileStatus } from '../model/status.ts';
+import { fileStatus, type Located } from '../model/status.ts';
 import type { WorkerList } from '../model/worker.ts';
 import type { OperationContext, OperationHandlers } from '../wire/operation-handlers.ts';
 import type { Callers } from './callers.ts';
 import type { LeaderGate } from './leader-gate.ts';
+import { ListingAhead } from './listing-ahead.ts';
 import type { Asker, MountedChanges } from './mounted-changes.ts';
 import type { OperationMetrics } from './operation-metrics.ts';
 import { mountOfOutcome, requireDone, statusOfOutcome } from './outcomes.ts';
@@ -123,15 +124,22 @@ class MetadataService {
   async listStatus(request: ListRequest, context: OperationContext): Promise<ListReply> {
     const { callers, state, sync } = this.#parts;
     const { path: top } = await this.#look(request.path, context);
-    const reply = await listPage(state.state, callers.of(context.principal), request, async (directory) => {
+    const ahead = new ListingAhead(sync, context.signal);
+    const enter = async (directory: Located): Promise<void> => {
       if (directory.mountId === 0) return;
       await sync.list(directory.path, directory.inode.id, context.signal);
       if (directory.path !== top) return;
       const walked = walk(state.state, top);
       if (target(walked) === undefined) throw SluiceError.of(notFound(walked));
-    });
-    if (isRefusal(reply)) throw SluiceError.of(reply);
-    return reply;
+    };
+    const foresee = (directories: readonly Located[]): void => ahead.foresee(directories);
+    try {
+      const reply = await listPage(state.state, callers.of(context.principal), request, enter, foresee);
+      if (isRefusal(reply)) throw SluiceError.of(reply);
+      return reply;
+    } finally {
+      ahead.stop();
+    }
   }
 
   async getMountTable() {

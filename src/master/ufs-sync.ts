@@ -6,6 +6,7 @@ import type { Mount } from '../model/mount.ts';
 import { depthOf, inodeAt, target, ufsPathOf, type Walk, walk } from '../model/namespace.ts';
 import { pathOfNames } from '../model/path.ts';
 import { dentryKey } from '../model/state-store.ts';
+import type { Located } from '../model/status.ts';
 import { Flights } from './flights.ts';
 import type { PathWatch } from './path-locks.ts';
 import { proposeLoad, type SyncParts, ufsTimedOut } from './sync-parts.ts';
@@ -101,6 +102,16 @@ export class UfsSync {
     if (this.#parts.memory.isListingFresh(inode, walked.mount)) return;
     const strict = walked.mount.syncIntervalMs === 0;
     await this.#listings.join(id, strict, () => this.#listShared(path, id), signal);
+  }
+
+  /**
+   * Whether loading a directory before somebody enters it saves him work: not when it is loaded, nor when its mount
+   * wants a look at each access, which only a look that begins later can be.
+   */
+  mayListAhead({ path, inode, mountId }: Located): boolean {
+    if (mountId === 0) return false;
+    const { mount } = walk(this.#parts.state.state, path);
+    return mount !== undefined && mount.syncIntervalMs !== 0 && !this.#parts.memory.isListingFresh(inode, mount);
   }
 
   /** Our own change has just made `id` what the UFS has. */

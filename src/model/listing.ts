@@ -27,6 +27,9 @@ type State = StateReader & StateScanner;
 /** Called before the first entry of a directory is read: the place to load what the UFS has there. */
 export type EnterDirectory = (directory: Located) => Promise<void>;
 
+/** Told which directories a recursive listing will enter, in that order, as soon as it knows. It may enter fewer. */
+export type ForeseeDirectories = (directories: readonly Located[]) => void;
+
 /** A directory that is being listed. */
 interface Frame {
   readonly inode: DirectoryInode;
@@ -46,6 +49,7 @@ interface Page {
   readonly recursive: boolean;
   readonly limit: number;
   readonly enter: EnterDirectory;
+  readonly foresee: ForeseeDirectories;
 }
 
 /**
@@ -59,6 +63,7 @@ export async function listPage(
   caller: Caller,
   request: ListRequest,
   enter: EnterDirectory,
+  foresee: ForeseeDirectories = () => undefined,
 ): Promise<ListReply | Refusal> {
   const { limit } = request;
   if (!Number.isInteger(limit) || limit < 0 || limit > MAX_LIST_LIMIT) {
@@ -78,6 +83,7 @@ export async function listPage(
     recursive: request.recursive,
     limit: limit === 0 ? DEFAULT_LIST_LIMIT : limit,
     enter,
+    foresee,
   });
   if (refusal !== undefined) return refusal;
   const frames = stack.map((frame) => ({ directoryId: frame.inode.id, after: frame.after }));
@@ -88,7 +94,7 @@ export async function listPage(
 async function fill(state: State, caller: Caller, stack: Frame[], page: Page): Promise<Refusal | undefined> {
   const { entries, recursive, limit } = page;
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-    if (frame.waiting.length === 0 && !frame.ended) await scan(state, frame, page);
+    if (frame.waiting.length === 0 && !frame.ended) await scan(state, caller, frame, page);
     const next = frame.waiting[0];
     if (next === undefined) {
       stack.pop();
@@ -110,7 +116,7 @@ async function fill(state: State, caller: Caller, stack: Frame[], page: Page): P
   return undefined;
 }
 
-async function scan(state: State, frame: Frame, page: Page): Promise<void> {
+async function scan(state: State, caller: Caller, frame: Frame, page: Page): Promise<void> {
   if (frame.after === '') await page.enter(locatedIn(frame.mount, frame.path, frame.inode));
   const limit = Math.min(SCAN_ROWS, page.limit - page.entries.length + 1);
   const prefix = dentryPrefix(frame.inode.id);
@@ -118,6 +124,19 @@ async function scan(state: State, frame: Frame, page: Page): Promise<void> {
   const rows = await state.scan('inode', { prefix, after, limit });
   frame.waiting = rows.map(({ key, row }) => ({ name: key.slice(prefix.length), inode: row }));
   frame.ended = rows.length < limit;
+  if (page.recursive) page.foresee(directoriesOf(state, caller, frame));
+}
+
+/** The directories that wait in a frame, but for those that the caller may not list. */
+function directoriesOf(state: State, caller: Caller, frame: Frame): Located[] {
+  const found: Located[] = [];
+  for (const { name, inode } of frame.waiting) {
+    if (inode.kind !== 'directory') continue;
+    const path = joinPath(frame.path, name);
+    if (checkAccess(caller, path, inode, READ_AND_EXECUTE) !== undefined) continue;
+    found.push(locatedIn(mountBelow(state, frame.mount, path, inode), path, inode));
+  }
+  return found;
 }
 
 /** Forgets what waits in outer directories when it is too much; it will be scanned again. */

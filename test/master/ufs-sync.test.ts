@@ -181,6 +181,61 @@ describe('a directory', () => {
     expect(await names('/m', true)).toEqual(['/m/a', '/m/a/b', '/m/a/b/c', '/m/a/b/c/f', '/m/a/g']);
   });
 
+  it('is loaded ahead of a recursive listing, many at a time and each once', async () => {
+    const expected: string[] = [];
+    for (let at = 10; at < 60; at++) {
+      put(`d${at}/e/f`, 'x');
+      expected.push(`/m/d${at}`, `/m/d${at}/e`, `/m/d${at}/e/f`);
+    }
+    await mounted(-1);
+    let running = 0;
+    let most = 0;
+    let enough: () => void = () => undefined;
+    const many = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    ufs.before = async (call, path) => {
+      if (call !== 'list' || path === '') return;
+      running += 1;
+      most = Math.max(most, running);
+      if (running === 16) enough();
+      // Nothing is answered before sixteen are asked.
+      await many;
+      running -= 1;
+    };
+    expect(await names('/m', true)).toEqual(expected);
+    expect(most).toBeLessThanOrEqual(17);
+    const lists = ufs.calls.filter((call) => call.startsWith('list '));
+    expect(lists.length).toBe(101);
+    expect(new Set(lists).size).toBe(101);
+  });
+
+  it.each([
+    ['each once when its mount wants a look at each access', 0, 4],
+    ['not again when it is known', -1, 0],
+  ])('is loaded ahead %s', async (_, interval, looks) => {
+    for (const name of ['a/f', 'b/f', 'c/f']) put(name, 'x');
+    await mounted(interval);
+    const first = await names('/m', true);
+    const before = ufs.count('list');
+    expect(await names('/m', true)).toEqual(first);
+    expect(ufs.count('list') - before).toBe(looks);
+  });
+
+  it('that fails to load ahead changes nothing, and is asked for again when it is entered', async () => {
+    for (const name of ['a/f', 'b/f']) put(name, 'x');
+    await mounted(-1);
+    const failed = new Set<string>();
+    ufs.before = async (call, path) => {
+      if (call === 'list' && path === 'a') await vi.waitUntil(() => failed.has('b'));
+      if (call !== 'list' || path !== 'b' || failed.has('b')) return;
+      failed.add('b');
+      throw new SluiceError('UNAVAILABLE', 'away');
+    };
+    expect(await names('/m', true)).toEqual(['/m/a', '/m/a/f', '/m/b', '/m/b/f']);
+    expect(ufs.calls.filter((call) => call === 'list b').length).toBe(2);
+  });
+
   it('shows what was added, changed and deleted after the interval, in one command', async () => {
     for (const name of ['keep', 'change', 'gone', 'tree/x/y']) put(name, 'x');
     await mounted(INTERVAL_MS);

@@ -50,6 +50,19 @@ describe('a listing', () => {
     expect((await page(world, { path: '/d', limit: 6 })).cursor).toBe('');
   });
 
+  test('foretells the directories that it will enter', async () => {
+    const world = new World();
+    for (const path of ['/d/a/x/f', '/d/b/f', '/d/c/f']) world.file(path);
+    const told: string[] = [];
+    const foresee = (directories: readonly Located[]) => void told.push(...directories.map(({ path }) => path));
+    const request = { path: '/d', recursive: true, cursor: '', limit: 0 };
+    await listPage(world.store, ROOT, request, stay, foresee);
+    expect(told).toEqual(['/d/a', '/d/b', '/d/c', '/d/a/x']);
+    told.length = 0;
+    await listPage(world.store, ROOT, { ...request, recursive: false }, stay, foresee);
+    expect(told).toEqual([]);
+  });
+
   test('of a file is the file', async () => {
     const world = new World();
     world.file('/d/f');
