@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { FileSystem } from '../client/file-system.ts';
 import { SluiceError } from '../model/errors.ts';
 import { nameOf } from '../model/path.ts';
+import type { FileStatus } from '../model/status.ts';
 import { localError } from './copy-target.ts';
 import { remotePath, treeOf } from './remote-path.ts';
 
@@ -15,6 +16,7 @@ export interface CopyEntry {
   readonly name: string;
   readonly kind: 'file' | 'directory';
   readonly lengthBytes: number;
+  readonly mode: number;
   read(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -49,14 +51,14 @@ export class RemoteSource implements CopySource {
     for await (const status of treeOf(this.#files, this.#path, signal)) yield this.#entry(status);
   }
 
-  #entry({ path, kind, lengthBytes }: { path: string; kind: 'file' | 'directory'; lengthBytes: number }): CopyEntry {
+  #entry({ path, kind, lengthBytes, mode }: FileStatus): CopyEntry {
     const files = this.#files;
     const name = path === this.#path ? '' : path.slice(this.#path === '/' ? 1 : this.#path.length + 1);
     async function* read(signal: AbortSignal): AsyncGenerator<Uint8Array> {
       const reader = await files.open(path, { signal });
       yield* reader.stream({ signal });
     }
-    return { path, name, kind, lengthBytes, read };
+    return { path, name, kind, lengthBytes, mode, read };
   }
 }
 
@@ -108,6 +110,7 @@ export class LocalSource implements CopySource {
         throw localError(thrown, path);
       }
     }
-    return { path, name, kind: directory ? 'directory' : 'file', lengthBytes: stats.size, read };
+    const kind = directory ? 'directory' : 'file';
+    return { path, name, kind, lengthBytes: stats.size, mode: stats.mode, read };
   }
 }

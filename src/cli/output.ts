@@ -22,8 +22,10 @@ export class Output {
     await once(this.#stream, 'drain', { signal: this.#signal });
   }
 
+  /** On a terminal, control characters in a line (names may have any) are shown, not obeyed. */
   lines(lines: readonly string[]): Promise<void> {
-    return this.write(lines.map((line) => `${line}\n`).join(''));
+    const shown = this.#stream.isTTY === true ? lines.map(visible) : lines;
+    return this.write(shown.map((line) => `${line}\n`).join(''));
   }
 
   /** One JSON object per line. */
@@ -35,4 +37,13 @@ export class Output {
   table(rows: readonly Row[]): Promise<void> {
     return this.lines(formatTable(rows, this.columns));
   }
+}
+
+/** All but tabs as JavaScript would write them. */
+function visible(line: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  return line.replaceAll(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g, (character) => {
+    const code = character.charCodeAt(0);
+    return code === 0x0a ? '\\n' : `\\x${code.toString(16).padStart(2, '0')}`;
+  });
 }

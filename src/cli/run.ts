@@ -79,7 +79,7 @@ async function report(world: World, thrown: unknown, json: boolean): Promise<num
   if (json) await err.json({ code, message, details });
   else await err.lines([`sluice: ${code}: ${message}`]);
   if (!(thrown instanceof SluiceError) && thrown instanceof Error && thrown.stack !== undefined && !json)
-    await err.lines([thrown.stack]);
+    await err.lines(thrown.stack.split('\n'));
   return ERROR_TABLE[code].exit;
 }
 

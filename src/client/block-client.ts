@@ -31,8 +31,8 @@ interface Sending {
   readonly headers?: Readonly<Record<string, string | number>>;
   readonly body?: Uint8Array;
   readonly signal?: AbortSignal | undefined;
-  /** Bytes that a good reply has; undefined for texts, which are bounded. */
-  readonly expected?: number;
+  /** Where the bytes of a good reply go, which must be as many; texts, which are bounded, are without. */
+  readonly place?: Buffer;
   readonly timeoutMs?: number;
 }
 
@@ -60,10 +60,24 @@ export class BlockClient {
     });
   }
 
-  /** The bytes of a range of a block; the caller owns them. */
-  read(address: string, request: ReadBlock, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    const headers = { range: formatRangeHeader(range) };
-    return this.#send(address, request, { headers, signal, expected: range.end - range.start });
+  /**
+   * The bytes of a range of a block; the caller owns them. A worker that fails in the middle of a reply can only break
+   * it off: the rest is asked for, so that it says what is wrong, or goes on.
+   */
+  async read(address: string, request: ReadBlock, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+    // A block's bytes go straight to their place.
+    const place = Buffer.allocUnsafeSlow(range.end - range.start);
+    for (let done = 0; ; ) {
+      const headers = { range: formatRangeHeader({ start: range.start + done, end: range.end }) };
+      try {
+        await this.#send(address, request, { headers, signal, place: place.subarray(done) });
+        return place;
+      } catch (thrown) {
+        const { received } = SluiceError.from(thrown).details;
+        if (typeof received !== 'number' || received === 0) throw thrown;
+        done += received;
+      }
+    }
   }
 
   async write(address: string, request: WriteBlock, body: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -153,10 +167,8 @@ function exchange(address: string, outgoing: ClientRequest, sending: Sending): P
     outgoing.on('error', fail);
     outgoing.on('response', (incoming) => {
       answered = true;
-      incoming.on('error', fail);
       const good = incoming.statusCode === 200 || incoming.statusCode === 206 || incoming.statusCode === 204;
-      const expected = good ? sending.expected : undefined;
-      receive(incoming, expected).then((bytes) => {
+      receive(incoming, good ? sending.place : undefined).then((bytes) => {
         if (good) resolve(bytes);
         else reject(workerError(address, incoming.statusCode ?? 0, asText(bytes)));
       }, fail);
@@ -165,27 +177,39 @@ function exchange(address: string, outgoing: ClientRequest, sending: Sending): P
   });
 }
 
-/** Reads exactly `expected` bytes, or a text of bounded length. */
-function receive(incoming: IncomingMessage, expected: number | undefined): Promise<Uint8Array> {
+/** Fills `place` exactly, or reads a text of bounded length. @throws BrokenReply */
+function receive(incoming: IncomingMessage, place: Buffer | undefined): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = [];
-    // A block's bytes go straight to their place; what a stranger sends beyond them is refused.
-    const place = expected === undefined ? undefined : Buffer.allocUnsafeSlow(expected);
     let length = 0;
-    const limit = expected ?? MAX_TEXT_BYTES;
+    // What a stranger sends beyond what was asked for is refused.
+    const limit = place?.length ?? MAX_TEXT_BYTES;
     incoming.on('data', (piece: Buffer) => {
       if (length + piece.length > limit) return void incoming.destroy(new Error(`more than ${limit} bytes came`));
       if (place === undefined) pieces.push(piece);
       else place.set(piece, length);
       length += piece.length;
     });
-    incoming.on('error', reject);
+    incoming.on('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'ECONNRESET' && place !== undefined ? new BrokenReply(length) : error),
+    );
     incoming.on('close', () => reject(new Error(`the connection broke after ${length} bytes`)));
     incoming.on('end', () => {
-      if (place !== undefined && length !== expected) return reject(new Error(`${length} bytes came, not ${expected}`));
+      if (length !== (place?.length ?? length))
+        return reject(new Error(`${length} bytes came, not ${place?.length ?? 0}`));
       resolve(place ?? Buffer.concat(pieces));
     });
   });
+}
+
+/** A reply that the worker broke off. */
+class BrokenReply extends Error {
+  readonly received: number;
+
+  constructor(received: number) {
+    super(`the connection broke after ${received} bytes`);
+    this.received = received;
+  }
 }
 
 function workerError(address: string, status: number, body: string): SluiceError {
@@ -199,7 +223,8 @@ function connectionError(
   signal: AbortSignal | undefined,
   answered: boolean,
 ): SluiceError {
-  const options = { cause: thrown, details: { worker: address, unreachable: true, unanswered: !answered } };
+  const broken = thrown instanceof BrokenReply ? { received: thrown.received } : {};
+  const options = { cause: thrown, details: { worker: address, unreachable: true, unanswered: !answered, ...broken } };
   if (signal?.aborted === true) return new SluiceError('CANCELLED', 'The caller gave up', { cause: thrown });
   const said = thrown instanceof Error ? thrown.message : String(thrown);
   if (thrown instanceof Error && thrown.cause === 'timeout')

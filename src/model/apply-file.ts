@@ -21,8 +21,8 @@ export function applyCreateFile(context: ApplyContext, command: CommandOf<'creat
     checkTraverse(context.caller, walked) ??
     checkExisting(context, walked, existing, command.overwrite) ??
     checkWritable(walked.mount) ??
-    checkWriteType(walked, command) ??
-    (existing === undefined ? checkNewChild(context, walked, command.recursive) : undefined);
+    (existing === undefined ? checkNewChild(context, walked, command.recursive) : undefined) ??
+    checkWriteType(walked, command);
   if (refusal !== undefined) return refusal;
 
   const persisted = command.ufsVersion !== '';

@@ -51,16 +51,13 @@ export class LocalRoot {
 
   /**
    * Where the root really is. A root that is gone, or that has become another directory, must not pass for an empty
-   * one: that is how an unmounted disk looks.
-   * @throws NOT_FOUND, NOT_A_DIRECTORY, UNAVAILABLE
+   * one, nor its files for absent: that is how an unmounted disk looks.
+   * @throws NOT_A_DIRECTORY, UNAVAILABLE, and `whenGone` when nothing is there
    */
-  async real(): Promise<string> {
+  async real(whenGone: 'NOT_FOUND' | 'UNAVAILABLE' = 'UNAVAILABLE'): Promise<string> {
     const [real, stats] = await Promise.all([realpathOf(this.path), this.#stats()]);
     if (real === undefined || stats === undefined) {
-      throw new SluiceError(
-        'NOT_FOUND',
-        `Root ${this.path} does not exist: is its disk mounted? Mount it or create it`,
-      );
+      throw new SluiceError(whenGone, `Root ${this.path} does not exist: is its disk mounted? Mount it or create it`);
     }
     if (!stats.isDirectory()) {
       throw new SluiceError(

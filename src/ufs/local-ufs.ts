@@ -53,7 +53,7 @@ export class LocalUfs implements Ufs {
 
   check(readOnly: boolean): Promise<void> {
     return this.#run('', async () => {
-      const root = await this.#root.real();
+      const root = await this.#root.real('NOT_FOUND');
       await access(root, constants.R_OK | constants.X_OK);
       if (readOnly) return;
       const probe = joinLocal(root, temporaryName(randomUUID()));

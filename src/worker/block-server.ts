@@ -120,10 +120,13 @@ export class BlockServer {
   }
 }
 
-/** A reply that has begun cannot become an error: its connection breaks, which the client cannot take for the end. */
+/**
+ * A reply that has begun cannot become an error: its connection breaks, which the client cannot take for the end. What
+ * was sent before still arrives, so that the client can ask for the rest and hear the error.
+ */
 function replyError(outgoing: ServerResponse, error: SluiceError): void {
   if (outgoing.destroyed) return;
-  if (outgoing.headersSent) return void outgoing.destroy();
+  if (outgoing.headersSent) return void (outgoing.socket?.destroySoon() ?? outgoing.destroy());
   const status = typeof error.details['status'] === 'number' ? error.details['status'] : ERROR_TABLE[error.code].http;
   if (error.code === 'UNAUTHENTICATED') outgoing.setHeader('www-authenticate', 'Bearer');
   replyText(outgoing, status, formatErrorBody(error), 'application/json');

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
@@ -66,11 +75,15 @@ describe('ls', () => {
     expect(await shell.out('fs', '--json', 'ls', '/d')).toBe(after);
   });
 
-  test('a table is cut to the width of a terminal', async () => {
-    shell.columns = 60;
-    const lines = (await shell.out('fs', 'ls', '-l', '/d')).trimEnd().split('\n');
-    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
-    expect(lines[0]).toContain('…');
+  test('on a terminal names are whole, and their control characters are shown', async () => {
+    const path = '/d/a name that is longer than\nthe \u001b[31mterminal';
+    await shell.cluster.files.mkdir(path);
+    shell.columns = 40;
+    const shown = '/d/a name that is longer than\\nthe \\x1b[31mterminal';
+    expect(await shell.out('fs', 'ls', '-l', '/d')).toContain(`${shown}\n`);
+    expect(await shell.out('fs', 'ls', '/d')).toContain(`${shown}\n`);
+    shell.columns = 0;
+    expect(await shell.out('fs', 'ls', '/d')).toContain(`${path}\n`);
   });
 
   test('a large directory is fetched and printed page by page', async () => {
@@ -146,7 +159,8 @@ describe('cp', () => {
 
   test.each([
     ['a directory without -r', ['file://tree', '/x'], 1, /IS_A_DIRECTORY: .*tree is a directory: copy it with -r/],
-    ['a missing local file', ['file://none', '/x'], 1, /NOT_FOUND: .*none/],
+    ['a missing local file', ['file://none', '/x'], 1, /NOT_FOUND: .*none does not exist on this machine/],
+    ['a local path below a file', ['file://tree/a/b', '/x'], 1, /NOT_A_DIRECTORY: .*a\/b is below a file/],
     ['a missing file of the cluster', ['/none', 'file://x'], 1, /NOT_FOUND: .*\/none/],
     ['over an existing file', ['/d/big', '/d/lines'], 1, /ALREADY_EXISTS: .*\/d\/lines/],
     ['over an existing local file', ['/d/big', 'file://tree/a'], 1, /ALREADY_EXISTS: .*-f to replace it/],
@@ -165,6 +179,22 @@ describe('cp', () => {
     expect(await shell.out('fs', 'cat', '/d/lines')).toBe('b');
     await shell.out('fs', 'cp', '-f', '/d/lines', 'file://tree/a');
     expect(readFileSync(local('tree/a'), 'utf8')).toBe('b');
+  });
+
+  test('permissions go along, and a replaced file keeps its own', async () => {
+    const { files } = shell.cluster;
+    const modeOf = async (path: string) => (await files.stat(path)).mode;
+    chmodSync(local('tree/deep'), 0o700);
+    chmodSync(local('tree/deep/b'), 0o600);
+    await shell.out('fs', 'cp', '-r', 'file://tree', '/ufs/t');
+    expect([await modeOf('/ufs/t/deep'), await modeOf('/ufs/t/deep/b')]).toEqual([0o700, 0o600]);
+    await shell.out('fs', 'cp', '-f', 'file://tree/a', '/ufs/t/deep/b');
+    expect(await modeOf('/ufs/t/deep/b')).toBe(0o600);
+    await shell.out('fs', 'cp', '-r', '/ufs/t', 'file://back');
+    const localMode = (name: string) => statSync(local(name)).mode & 0o777;
+    expect([localMode('back/deep'), localMode('back/deep/b')]).toEqual([0o700, 0o600]);
+    await shell.out('fs', 'cp', '-f', '/ufs/t/a', 'file://back/deep/b');
+    expect(localMode('back/deep/b')).toBe(0o600);
   });
 
   test('a link to a directory is refused, not followed in circles', async () => {

@@ -53,6 +53,31 @@ describe('BlockClient', () => {
     });
   });
 
+  test('what was broken off is asked for, from where it broke', async () => {
+    const ranges: unknown[] = [];
+    const address = await serve((request, response) => {
+      ranges.push(request.headers.range);
+      if (request.headers.range !== 'bytes=10-19') return void response.writeHead(206).end('56789');
+      response.writeHead(206, { 'content-length': 10 });
+      response.write('01234', () => response.socket?.destroySoon());
+    });
+    expect(Buffer.from(await client.read(address, READ, RANGE)).toString()).toBe('0123456789');
+    expect(ranges).toEqual(['bytes=10-19', 'bytes=15-19']);
+  });
+
+  test('why a worker broke off is heard when the rest is asked for', async () => {
+    const address = await serve((request, response) => {
+      if (request.headers.range !== 'bytes=10-19')
+        return void response.writeHead(412).end(formatErrorBody(new SluiceError('STALE', 'it was replaced')));
+      response.writeHead(206, { 'content-length': 10 });
+      response.write('01234', () => response.socket?.destroySoon());
+    });
+    await expect(client.read(address, READ, RANGE)).rejects.toMatchObject({
+      code: 'STALE',
+      message: 'it was replaced',
+    });
+  });
+
   test('a worker that stops in the middle of a reply is given up', async () => {
     const address = await serve((_request, response) => {
       response.writeHead(206, { 'content-length': 10 });

@@ -126,6 +126,12 @@ const CREATE: Row[] = [
     /Block size of \/open\/x is 0/,
   ],
   [
+    'empty through a UFS, without a parent',
+    command('createFile', { path: '/parent/ufs/no/x', writeType: 'THROUGH', empty: true }),
+    'NOT_FOUND',
+    /Directory \/parent\/ufs\/no does not exist: make it first/,
+  ],
+  [
     'empty through a UFS that has it not',
     command('createFile', { path: '/parent/ufs/x', writeType: 'THROUGH', empty: true }),
     'INVALID_ARGUMENT',

@@ -188,13 +188,17 @@ describe('versions', () => {
 describe('root', () => {
   test('that is missing or no directory is an error, never emptiness', async () => {
     await rm(root, { recursive: true });
-    for (const operation of [ufs.check(true), ufs.stat('a'), ufs.stat(''), listAll(ufs, ''), readAll(ufs, 'a')]) {
+    await expect(ufs.check(true)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('Mount it'),
+    });
+    for (const operation of [ufs.stat('a'), ufs.stat(''), listAll(ufs, ''), readAll(ufs, 'a')]) {
       await expect(operation).rejects.toMatchObject({
-        code: 'NOT_FOUND',
+        code: 'UNAVAILABLE',
         message: expect.stringContaining('Mount it'),
       });
     }
-    await expect(ufs.delete('a', { recursive: true })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(ufs.delete('a', { recursive: true })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await writeFile(root, 'x');
     await expect(ufs.check(true)).rejects.toMatchObject({ code: 'NOT_A_DIRECTORY' });
   });

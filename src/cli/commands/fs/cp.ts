@@ -87,7 +87,7 @@ class Copy {
     for await (const entry of tree) {
       this.#signal.throwIfAborted();
       if (entry.kind === 'directory') {
-        await this.#target.makeDirectory(entry.name);
+        await this.#target.makeDirectory(entry.name, entry.mode);
         continue;
       }
       this.#progress.found(entry.lengthBytes);
@@ -105,7 +105,7 @@ class Copy {
         this.#progress.copied(piece.length);
       }
     };
-    const written = await this.#target.write(entry.name, counted.call(this));
+    const written = await this.#target.write(entry.name, counted.call(this), entry.mode);
     if (written !== read) {
       const message = `${this.#target.show(entry.name)} has ${written} bytes, but ${read} were copied: copy it again`;
       throw new SluiceError('CORRUPT', message);

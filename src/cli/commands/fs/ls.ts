@@ -4,6 +4,7 @@ import type { CommandSpec } from '../../command-spec.ts';
 import type { CommandContext } from '../../context.ts';
 import { formatMode } from '../../file-mode.ts';
 import { remotePath } from '../../remote-path.ts';
+import { formatTable } from '../../table.ts';
 import { formatTime } from '../../time.ts';
 
 interface LsOptions {
@@ -46,7 +47,8 @@ export const lsCommand: CommandSpec<LsOptions> = {
 async function show({ out, json }: CommandContext, page: readonly FileStatus[], options: LsOptions): Promise<void> {
   if (json) await out.json(...page);
   else if (options.long === true)
-    await out.table(page.map((status) => longRow(status, options.humanReadable === true)));
+    // Not cut to the terminal: a name that is not whole cannot be used.
+    await out.lines(formatTable(page.map((status) => longRow(status, options.humanReadable === true))));
   else await out.lines(page.map((status) => status.path));
 }
 
