@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { crc32 } from 'node:zlib';
+import { assert } from '../base/assert.ts';
 import type { UfsFact } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import { parseErrorReply } from '../wire/block-errors.ts';
@@ -18,6 +19,8 @@ import {
   type WriteBlock,
 } from '../wire/block-protocol.ts';
 import { type ByteRange, formatRangeHeader } from '../wire/block-range.ts';
+import { BrokenExchange } from './block-connection.ts';
+import { ConnectionPool } from './connection-pool.ts';
 
 export interface BlockClientOptions {
   /** The cluster's secret; undefined or empty when it has none. */
@@ -31,8 +34,6 @@ interface Sending {
   readonly headers?: Readonly<Record<string, string | number>>;
   readonly body?: Uint8Array;
   readonly signal?: AbortSignal | undefined;
-  /** Where the bytes of a good reply go, which must be as many; texts, which are bounded, are without. */
-  readonly place?: Buffer;
   readonly timeoutMs?: number;
 }
 
@@ -47,7 +48,10 @@ const COMPLETION_PATIENCE = 10;
  */
 export class BlockClient {
   readonly #options: BlockClientOptions;
+  /** For all but reads. */
   readonly #agent: Agent;
+  readonly #pool: ConnectionPool;
+  readonly #authorization: string;
 
   constructor(options: BlockClientOptions) {
     this.#options = options;
@@ -58,24 +62,66 @@ export class BlockClient {
       maxFreeSockets: options.socketsPerWorker,
       scheduling: 'lifo',
     });
+    this.#pool = new ConnectionPool(options);
+    const { token = '' } = options;
+    if (!/^[\x20-\x7e]*$/.test(token))
+      throw new SluiceError('INVALID_ARGUMENT', 'The token has characters that HTTP cannot carry: use printable ASCII');
+    this.#authorization = token === '' ? '' : `Authorization: Bearer ${token}\r\n`;
   }
 
   /**
-   * The bytes of a range of a block; the caller owns them. A worker that fails in the middle of a reply can only break
-   * it off: the rest is asked for, so that it says what is wrong, or goes on.
+   * Fills `place` with a range of a block of that length; after a failure its content is undefined. A worker that fails
+   * in the middle of a reply can only break it off: the rest is asked for, so that it says what is wrong, or goes on.
    */
-  async read(address: string, request: ReadBlock, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
-    // A block's bytes go straight to their place.
-    const place = Buffer.allocUnsafeSlow(range.end - range.start);
+  async read(
+    address: string,
+    request: ReadBlock,
+    range: ByteRange,
+    place: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    assert(place.length === range.end - range.start, 'A range is read into memory of its length');
     for (let done = 0; ; ) {
-      const headers = { range: formatRangeHeader({ start: range.start + done, end: range.end }) };
       try {
-        await this.#send(address, request, { headers, signal, place: place.subarray(done) });
-        return place;
+        const rest = { start: range.start + done, end: range.end };
+        await this.#readOnce(address, request, rest, place.subarray(done), signal);
+        return;
       } catch (thrown) {
         const { received } = SluiceError.from(thrown).details;
         if (typeof received !== 'number' || received === 0) throw thrown;
         done += received;
+      }
+    }
+  }
+
+  /** A kept connection that the worker closed at the same moment fails before a reply: such a request is sent again. */
+  async #readOnce(
+    address: string,
+    request: ReadBlock,
+    range: ByteRange,
+    place: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { target } = formatBlockRequest(request);
+    const head =
+      `GET ${target} HTTP/1.1\r\nHost: ${address}\r\nRange: ${formatRangeHeader(range)}\r\n` +
+      `${this.#authorization}\r\n`;
+    for (let attempt = 1; ; attempt++) {
+      let reused = false;
+      try {
+        const connection = await this.#pool.acquire(address, signal);
+        reused = connection.exchanges > 0;
+        const { status, refusal } = await connection.exchange(head, place, signal);
+        this.#pool.release(address, connection);
+        if (refusal === undefined) return;
+        throw workerError(address, status, asText(refusal));
+      } catch (thrown) {
+        if (thrown instanceof SluiceError) throw thrown;
+        const unanswered = thrown instanceof BrokenExchange && thrown.unanswered && !thrown.timedOut;
+        const again = reused && unanswered && signal?.aborted !== true;
+        if (!again || attempt > this.#options.socketsPerWorker) {
+          throw connectionError(address, thrown, signal, !unanswered);
+        }
       }
     }
   }
@@ -110,12 +156,13 @@ export class BlockClient {
     await this.#send(address, { kind: 'dropContent', fileId, version }, {});
   }
 
-  /** Closes idle connections; requests under way are not waited for. */
+  /** Closes all connections; requests under way fail. */
   close(): void {
+    this.#pool.close();
     this.#agent.destroy();
   }
 
-  /** A kept connection that the worker closed at the same moment fails before a reply: such a request is sent again. */
+  /** Sends again what a kept connection lost, as `#readOnce` does. */
   async #send(address: string, request: BlockRequest, sending: Sending): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
       const outgoing = this.#open(address, request, sending);
@@ -167,8 +214,9 @@ function exchange(address: string, outgoing: ClientRequest, sending: Sending): P
     outgoing.on('error', fail);
     outgoing.on('response', (incoming) => {
       answered = true;
-      const good = incoming.statusCode === 200 || incoming.statusCode === 206 || incoming.statusCode === 204;
-      receive(incoming, good ? sending.place : undefined).then((bytes) => {
+      incoming.on('error', fail);
+      const good = incoming.statusCode === 200 || incoming.statusCode === 204;
+      receive(incoming).then((bytes) => {
         if (good) resolve(bytes);
         else reject(workerError(address, incoming.statusCode ?? 0, asText(bytes)));
       }, fail);
@@ -177,39 +225,20 @@ function exchange(address: string, outgoing: ClientRequest, sending: Sending): P
   });
 }
 
-/** Fills `place` exactly, or reads a text of bounded length. @throws BrokenReply */
-function receive(incoming: IncomingMessage, place: Buffer | undefined): Promise<Uint8Array> {
+/** Reads a text of bounded length. */
+function receive(incoming: IncomingMessage): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = [];
     let length = 0;
-    // What a stranger sends beyond what was asked for is refused.
-    const limit = place?.length ?? MAX_TEXT_BYTES;
     incoming.on('data', (piece: Buffer) => {
-      if (length + piece.length > limit) return void incoming.destroy(new Error(`more than ${limit} bytes came`));
-      if (place === undefined) pieces.push(piece);
-      else place.set(piece, length);
       length += piece.length;
+      if (length > MAX_TEXT_BYTES) incoming.destroy(new Error(`more than ${MAX_TEXT_BYTES} bytes came`));
+      else pieces.push(piece);
     });
-    incoming.on('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ECONNRESET' && place !== undefined ? new BrokenReply(length) : error),
-    );
+    incoming.on('error', reject);
     incoming.on('close', () => reject(new Error(`the connection broke after ${length} bytes`)));
-    incoming.on('end', () => {
-      if (length !== (place?.length ?? length))
-        return reject(new Error(`${length} bytes came, not ${place?.length ?? 0}`));
-      resolve(place ?? Buffer.concat(pieces));
-    });
+    incoming.on('end', () => resolve(Buffer.concat(pieces)));
   });
-}
-
-/** A reply that the worker broke off. */
-class BrokenReply extends Error {
-  readonly received: number;
-
-  constructor(received: number) {
-    super(`the connection broke after ${received} bytes`);
-    this.received = received;
-  }
 }
 
 function workerError(address: string, status: number, body: string): SluiceError {
@@ -223,11 +252,12 @@ function connectionError(
   signal: AbortSignal | undefined,
   answered: boolean,
 ): SluiceError {
-  const broken = thrown instanceof BrokenReply ? { received: thrown.received } : {};
-  const options = { cause: thrown, details: { worker: address, unreachable: true, unanswered: !answered, ...broken } };
+  const received = thrown instanceof BrokenExchange ? { received: thrown.received } : {};
+  const details = { worker: address, unreachable: true, unanswered: !answered, ...received };
+  const options = { cause: thrown, details };
   if (signal?.aborted === true) return new SluiceError('CANCELLED', 'The caller gave up', { cause: thrown });
   const said = thrown instanceof Error ? thrown.message : String(thrown);
-  if (thrown instanceof Error && thrown.cause === 'timeout')
+  if (thrown instanceof BrokenExchange ? thrown.timedOut : thrown instanceof Error && thrown.cause === 'timeout')
     return new SluiceError('TIMED_OUT', `Worker ${address} makes no progress`, {
       ...options,
       details: { worker: address, unreachable: true },

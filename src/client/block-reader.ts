@@ -19,23 +19,21 @@ export class BlockReader {
   }
 
   /**
-   * Reads `range` of the file, which must be inside one block. Persisted content: the block's worker, and the next on
-   * the ring when that fails. Content that is only cached: every worker until one has it.
+   * Fills `place` with `range` of the file, which must be inside one block. Persisted content: the block's worker, and
+   * the next on the ring when that fails. Content that is only cached: every worker until one has it.
    * @throws SluiceError STALE when the UFS has other content by now, UNAVAILABLE, or CORRUPT when cached content is
    * gone.
    */
-  async read(status: FileStatus, range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+  async read(status: FileStatus, range: ByteRange, place: Uint8Array, signal?: AbortSignal): Promise<void> {
     const block = Math.floor(range.start / status.blockSizeBytes);
-    const search: Search = { status, range, block, signal, failures: new Map() };
-    const found = await this.#ask(search, await this.#candidates(search));
-    if (found !== undefined) return found;
+    const search: Search = { status, range, place, block, signal, failures: new Map() };
+    if (await this.#ask(search, await this.#candidates(search))) return;
     if (status.persistence === 'persisted') throw nobody(status, block, [...search.failures.values()]);
     // Before content is called lost, workers that came since the list was fetched are asked too.
     await this.#router.refresh();
     const all = await this.#candidates(search);
     const unasked = all.filter(({ address }) => !search.failures.has(address));
-    const late = await this.#ask(search, unasked);
-    if (late !== undefined) return late;
+    if (await this.#ask(search, unasked)) return;
     throw lostContent(search, all);
   }
 
@@ -45,16 +43,16 @@ export class BlockReader {
     return all.filter((worker) => worker.state === 'live').slice(0, MAX_ATTEMPTS);
   }
 
-  /** Asks one after the other. @returns undefined when all failed in a way that another may not. */
-  async #ask(search: Search, candidates: readonly Candidate[]): Promise<Uint8Array | undefined> {
-    const { status, range, block, signal, failures } = search;
+  /** Asks one after the other. @returns false when all failed in a way that another may not. */
+  async #ask(search: Search, candidates: readonly Candidate[]): Promise<boolean> {
+    const { status, range, place, block, signal, failures } = search;
     const request = requestFor(status, block);
     const within = { start: range.start - request.offsetInFile, end: range.end - request.offsetInFile };
     for (const { address } of candidates) {
       try {
-        const bytes = await this.#client.read(address, request, within, signal);
+        await this.#client.read(address, request, within, place, signal);
         this.#router.reached(address);
-        return bytes;
+        return true;
       } catch (thrown) {
         const error = SluiceError.from(thrown);
         if (error.details['unreachable'] === true) this.#router.failed(address);
@@ -62,7 +60,7 @@ export class BlockReader {
         failures.set(address, error);
       }
     }
-    return undefined;
+    return false;
   }
 }
 
@@ -70,6 +68,7 @@ export class BlockReader {
 interface Search {
   readonly status: FileStatus;
   readonly range: ByteRange;
+  readonly place: Uint8Array;
   readonly block: number;
   readonly signal: AbortSignal | undefined;
   /** What the workers said that could not give it, by address. */

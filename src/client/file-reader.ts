@@ -57,12 +57,20 @@ export class FileReader {
   async read(offset: number, length: number, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
     checkCount('offset', offset, Number.MAX_SAFE_INTEGER);
     checkCount('length', length, MAX_READ_BYTES);
-    const pieces: Uint8Array[] = [];
     const range = { start: offset, end: offset + length };
-    const { signal } = options;
-    for await (const bytes of this.#pieces(range, signal, 'whole')) pieces.push(bytes);
-    this.#delivered ||= pieces.length > 0;
-    return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+    for (let attempt = 1; ; attempt++) {
+      const status = this.#status;
+      try {
+        const bytes = await this.#whole(status, range, options.signal);
+        this.#delivered ||= bytes.length > 0;
+        return bytes;
+      } catch (thrown) {
+        // Nothing is handed out before everything is there, so that a new version can still be taken.
+        if (!(thrown instanceof SluiceError) || thrown.code !== 'STALE') throw thrown;
+        if (this.#delivered || attempt > 1) throw changed(status, thrown);
+        await this.#renew(thrown);
+      }
+    }
   }
 
   /** The bytes of a range, in order, in pieces of a few MiB; fetches ahead, but no more than is taken. */
@@ -70,9 +78,19 @@ export class FileReader {
     const { start = 0, end = Number.MAX_SAFE_INTEGER, signal } = range;
     checkCount('start', start, Number.MAX_SAFE_INTEGER);
     checkCount('end', end, Number.MAX_SAFE_INTEGER);
-    for await (const bytes of this.#pieces({ start, end }, signal, 'parts')) {
-      this.#delivered = true;
-      yield bytes;
+    for (let attempt = 1; ; attempt++) {
+      const status = this.#status;
+      try {
+        for await (const bytes of this.#ahead(status, { start, end }, signal)) {
+          this.#delivered = true;
+          yield bytes;
+        }
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof SluiceError) || thrown.code !== 'STALE') throw thrown;
+        if (this.#delivered || attempt > 1) throw changed(status, thrown);
+        await this.#renew(thrown);
+      }
     }
   }
 
@@ -82,34 +100,39 @@ export class FileReader {
     return Promise.resolve();
   }
 
-  /** @param as `whole`: nothing is handed out before everything is there, so that a new version can still be taken. */
-  async *#pieces(range: ByteRange, signal: AbortSignal | undefined, as: 'whole' | 'parts'): AsyncGenerator<Uint8Array> {
-    for (let attempt = 1; ; attempt++) {
-      const status = this.#status;
-      const held: Uint8Array[] = [];
-      let given = false;
-      try {
-        for await (const bytes of this.#ahead(status, range, signal)) {
-          if (as === 'whole') held.push(bytes);
-          else {
-            given = true;
-            yield bytes;
-          }
-        }
-        yield* held;
-        return;
-      } catch (thrown) {
-        if (!(thrown instanceof SluiceError) || thrown.code !== 'STALE') throw thrown;
-        if (this.#delivered || given || attempt > 1) throw changed(status, thrown);
-        await this.#renew(thrown);
-      }
+  /** All bytes of a range in one piece of memory, each part read to its place in it. */
+  async #whole(status: FileStatus, range: ByteRange, outer: AbortSignal | undefined): Promise<Uint8Array> {
+    this.#checkOpen(status, outer);
+    const end = Math.min(range.end, status.lengthBytes);
+    const bytes = Buffer.allocUnsafeSlow(Math.max(0, end - range.start));
+    const parts = split(status, range, this.#options.rangeBytes);
+    const first = parts.next();
+    if (first.done === true) return bytes;
+    const read = (part: ByteRange, signal: AbortSignal): Promise<void> =>
+      this.#blocks.read(status, part, bytes.subarray(part.start - range.start, part.end - range.start), signal);
+    if (first.value.end === end) {
+      // Most reads are one part: they need no signal of their own.
+      const signal = outer === undefined ? this.#abort.signal : AbortSignal.any([this.#abort.signal, outer]);
+      await read(first.value, signal);
+      return bytes;
     }
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.#abort.signal, ...(outer === undefined ? [] : [outer])]);
+    const lane = async (): Promise<void> => {
+      for (const part of parts) await read(part, signal);
+    };
+    const lanes = Array.from({ length: this.#options.readAhead - 1 }, lane);
+    try {
+      await Promise.all([read(first.value, signal).then(lane), ...lanes]);
+    } finally {
+      stop.abort();
+    }
+    return bytes;
   }
 
   /** Keeps a window of ranges under way and hands them out in order. */
   async *#ahead(status: FileStatus, range: ByteRange, outer: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-    if (this.#abort.signal.aborted || outer?.aborted === true)
-      throw new SluiceError('CANCELLED', `Reading ${status.path} was given up`);
+    this.#checkOpen(status, outer);
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#abort.signal, ...(outer === undefined ? [] : [outer])]);
     const parts = split(status, range, this.#options.rangeBytes);
@@ -119,7 +142,7 @@ export class FileReader {
         while (window.length < this.#options.readAhead) {
           const next = parts.next();
           if (next.done === true) break;
-          const bytes = this.#blocks.read(status, next.value, signal);
+          const bytes = this.#part(status, next.value, signal);
           // A failure is reported when its turn comes; until then it must not count as unhandled.
           bytes.catch(() => undefined);
           window.push(bytes);
@@ -131,6 +154,17 @@ export class FileReader {
     } finally {
       stop.abort();
     }
+  }
+
+  async #part(status: FileStatus, part: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(part.end - part.start);
+    await this.#blocks.read(status, part, bytes, signal);
+    return bytes;
+  }
+
+  #checkOpen(status: FileStatus, outer: AbortSignal | undefined): void {
+    if (this.#abort.signal.aborted || outer?.aborted === true)
+      throw new SluiceError('CANCELLED', `Reading ${status.path} was given up`);
   }
 
   async #renew(cause: SluiceError): Promise<void> {

@@ -106,8 +106,9 @@ export class FakeWorker {
     } catch (thrown) {
       if (message.socket.destroyed) return;
       const error = SluiceError.from(thrown);
-      response.writeHead(ERROR_TABLE[error.code].http);
-      response.end(formatErrorBody(error));
+      const body = formatErrorBody(error);
+      response.writeHead(ERROR_TABLE[error.code].http, { 'content-length': Buffer.byteLength(body) });
+      response.end(body);
     }
   }
 
