@@ -5,7 +5,7 @@ import { systemClock } from '../src/host/system-clock.ts';
 import { MetadataChannel } from '../src/wire/metadata-channel.ts';
 import { ProcessCluster } from '../test/support/process-cluster.ts';
 import { measureDisk } from './disk-rate.ts';
-import { cpuMsOf, type LoadResult, type Printer, runLoad } from './measure.ts';
+import { cpuMsOf, type LoadResult, mainThreadCpuMsOf, type Printer, runLoad } from './measure.ts';
 
 /*
  * What to expect on two cores with everything on one machine, 512 in flight:
@@ -158,18 +158,26 @@ async function benchProtocol(
   }
 }
 
-function cpuNow(cluster: ProcessCluster): Map<string, number> {
-  const used = new Map(cluster.nodes.map((node) => [node.name, cpuMsOf(node.pid)]));
-  return used.set('client', cpuMsOf(process.pid));
+interface CpuTime {
+  readonly allMs: number;
+  readonly mainMs: number;
 }
 
-function figures(result: LoadResult, cluster: ProcessCluster, before: ReadonlyMap<string, number>) {
+function cpuNow(cluster: ProcessCluster): Map<string, CpuTime> {
+  const pids = new Map(cluster.nodes.map((node) => [node.name, node.pid]));
+  pids.set('client', process.pid);
+  return new Map([...pids].map(([name, pid]) => [name, { allMs: cpuMsOf(pid), mainMs: mainThreadCpuMsOf(pid) }]));
+}
+
+function figures(result: LoadResult, cluster: ProcessCluster, before: ReadonlyMap<string, CpuTime>) {
   const shares: string[] = [];
   let total = 0;
   for (const [name, now] of cpuNow(cluster)) {
-    const perOp = ((now - (before.get(name) ?? 0)) * 1000) / result.done;
-    total += perOp;
-    shares.push(`${name} ${perOp.toFixed(1)}`);
+    const then = before.get(name) ?? { allMs: 0, mainMs: 0 };
+    const all = ((now.allMs - then.allMs) * 1000) / result.done;
+    const main = ((now.mainMs - then.mainMs) * 1000) / result.done;
+    total += all;
+    shares.push(`${name} ${all.toFixed(1)} (main thread ${main.toFixed(1)})`);
   }
   const { opsPerSec, p50Ms, p99Ms } = result;
   return { opsPerSec, p50Ms, p99Ms, cpuUsPerOp: total, note: `CPU us/op: ${shares.join(', ')}` };

@@ -1,10 +1,4 @@
-import {
-  collectDefaultMetrics,
-  Counter as PromCounter,
-  Gauge as PromGauge,
-  Histogram as PromHistogram,
-  Registry,
-} from 'prom-client';
+import { collectDefaultMetrics, type Metric, type MetricObject, type MetricType, Registry } from 'prom-client';
 import { assert } from '../base/assert.ts';
 
 /** Label values of one series; the names must be the same for all series of a metric. */
@@ -33,14 +27,118 @@ export const COUNT_BUCKETS: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 25
 
 const NAME = /^sluice_[a-z0-9]+(_[a-z0-9]+)+$/;
 
+/** One line of Prometheus' text format. */
+interface Sample {
+  /** Follows the metric's name. */
+  readonly suffix: string;
+  readonly labels: MetricLabels;
+  readonly value: number;
+}
+
+interface Series {
+  samples(): readonly Sample[];
+}
+
+class Tally implements Counter, Gauge, Series {
+  readonly #labels: MetricLabels;
+  #value = 0;
+
+  constructor(labels: MetricLabels) {
+    this.#labels = labels;
+  }
+
+  add(amount: number): void {
+    this.#value += amount;
+  }
+
+  set(value: number): void {
+    this.#value = value;
+  }
+
+  samples(): readonly Sample[] {
+    return [{ suffix: '', labels: this.#labels, value: this.#value }];
+  }
+}
+
+class BucketTally implements Histogram, Series {
+  readonly #labels: MetricLabels;
+  readonly #bounds: readonly number[];
+  /** How many values fell into each bucket; the last one has no upper bound. */
+  readonly #counts: Float64Array;
+  #sum = 0;
+
+  constructor(labels: MetricLabels, bounds: readonly number[]) {
+    this.#labels = labels;
+    this.#bounds = bounds;
+    this.#counts = new Float64Array(bounds.length + 1);
+  }
+
+  observe(value: number): void {
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > (this.#bounds[bucket] as number)) bucket += 1;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    this.#sum += value;
+  }
+
+  samples(): readonly Sample[] {
+    let count = 0;
+    const buckets = [...this.#bounds, '+Inf'].map((bound, i): Sample => {
+      count += this.#counts[i] as number;
+      return { suffix: '_bucket', labels: { le: String(bound), ...this.#labels }, value: count };
+    });
+    const labels = this.#labels;
+    return [...buckets, { suffix: '_sum', labels, value: this.#sum }, { suffix: '_count', labels, value: count }];
+  }
+}
+
+/** All series of a name, as prom-client's registry asks for them. */
+class Family {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly #help: string;
+  readonly #labelNames: string;
+  readonly #series = new Map<string, Series>();
+
+  constructor(name: string, type: Family['type'], help: string, labelNames: string) {
+    assert(NAME.test(name), `Metric ${name} must be named sluice_<room>_<noun>_<unit>`);
+    this.name = name;
+    this.type = type;
+    this.#help = help;
+    this.#labelNames = labelNames;
+  }
+
+  once<S extends Series>(labels: MetricLabels, make: () => S): S {
+    const values = Object.entries(labels).sort();
+    assert(String(values.map(([name]) => name)) === this.#labelNames, `Metric ${this.name} has other labels elsewhere`);
+    const key = JSON.stringify(values);
+    const series = this.#series.get(key) ?? make();
+    this.#series.set(key, series);
+    return series as S;
+  }
+
+  /** Called by prom-client. */
+  get(): Promise<MetricObject & { values: unknown[] }> {
+    const samples = [...this.#series.values()].flatMap((series) => series.samples());
+    const values = samples.map(({ suffix, labels, value }) => ({ metricName: this.name + suffix, labels, value }));
+    return Promise.resolve({
+      name: this.name,
+      help: this.#help,
+      type: this.type as unknown as MetricType,
+      aggregator: 'sum',
+      collect: () => undefined,
+      values,
+    });
+  }
+}
+
 /**
  * The metrics of one process, named `sluice_<room>_<noun>_<unit>[_total]`. A series is looked up once, when its service
- * starts, and then is one object: asking again for the same name and labels gives the same series.
+ * starts, and then is one object whose counting costs next to nothing: prom-client only prints it. Asking again for the
+ * same name and labels gives the same series.
  */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #metrics = new Map<string, PromCounter | PromGauge | PromHistogram>();
-  readonly #series = new Map<string, Counter | Gauge | Histogram>();
+  readonly #families = new Map<string, Family>();
 
   /** Adds what Node tells of the process: CPU, memory, event loop delay, garbage collection. */
   collectProcess(): void {
@@ -48,33 +146,22 @@ export class Metrics {
   }
 
   counter(name: string, doc: string, labels: MetricLabels = {}): Counter {
-    return this.#once(name, labels, () => {
-      const metric = this.#metric(name, PromCounter, (spec) => new PromCounter({ ...spec, help: doc }), labels);
-      const child = metric.labels(labels);
-      return { add: (amount: number) => child.inc(amount) };
-    });
+    return this.#family(name, 'counter', doc, labels).once(labels, () => new Tally(labels));
   }
 
   gauge(name: string, doc: string, labels: MetricLabels = {}): Gauge {
-    return this.#once(name, labels, () => {
-      const metric = this.#metric(name, PromGauge, (spec) => new PromGauge({ ...spec, help: doc }), labels);
-      const child = metric.labels(labels);
-      return { set: (value: number) => child.set(value) };
-    });
+    return this.#family(name, 'gauge', doc, labels).once(labels, () => new Tally(labels));
   }
 
   /** A gauge without labels that is read when somebody asks for the metrics. */
   gaugeOf(name: string, doc: string, read: () => number): void {
-    assert(!this.#metrics.has(name), `Metric ${name} is declared twice`);
-    this.#metric(name, PromGauge, (spec) => new PromGauge({ ...spec, help: doc, collect: sampled(read) }), {});
+    assert(!this.#families.has(name), `Metric ${name} is declared twice`);
+    const samples = () => [{ suffix: '', labels: {}, value: read() }];
+    this.#family(name, 'gauge', doc, {}).once({}, () => ({ samples }));
   }
 
   histogram(name: string, doc: string, buckets: readonly number[], labels: MetricLabels = {}): Histogram {
-    return this.#once(name, labels, () => {
-      const build = (spec: Spec) => new PromHistogram({ ...spec, help: doc, buckets: [...buckets] });
-      const child = this.#metric(name, PromHistogram, build, labels).labels(labels);
-      return { observe: (value: number) => child.observe(value) };
-    });
+    return this.#family(name, 'histogram', doc, labels).once(labels, () => new BucketTally(labels, buckets));
   }
 
   /** All series in Prometheus' text format. */
@@ -82,41 +169,16 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  #once<S extends Counter | Gauge | Histogram>(name: string, labels: MetricLabels, make: () => S): S {
-    const key = `${name}${JSON.stringify(Object.entries(labels).sort())}`;
-    const known = this.#series.get(key);
-    if (known !== undefined) return known as S;
-    const series = make();
-    this.#series.set(key, series);
-    return series;
-  }
-
-  #metric<M extends PromCounter | PromGauge | PromHistogram>(
-    name: string,
-    kind: abstract new (...args: never[]) => M,
-    build: (spec: Spec) => M,
-    labels: MetricLabels,
-  ): M {
-    const known = this.#metrics.get(name);
+  #family(name: string, type: Family['type'], doc: string, labels: MetricLabels): Family {
+    const known = this.#families.get(name);
     if (known !== undefined) {
-      assert(known instanceof kind, `Metric ${name} is declared twice, with different types`);
+      assert(known.type === type, `Metric ${name} is declared twice, with different types`);
       return known;
     }
-    assert(NAME.test(name), `Metric ${name} must be named sluice_<room>_<noun>_<unit>`);
-    const metric = build({ name, labelNames: Object.keys(labels), registers: [this.#registry] });
-    this.#metrics.set(name, metric);
-    return metric;
+    const family = new Family(name, type, doc, String(Object.keys(labels).sort()));
+    // prom-client's type is wider than what its registry uses: a name, and `get`.
+    this.#registry.registerMetric(family as unknown as Metric);
+    this.#families.set(name, family);
+    return family;
   }
-}
-
-interface Spec {
-  readonly name: string;
-  readonly labelNames: string[];
-  readonly registers: Registry[];
-}
-
-function sampled(read: () => number): (this: PromGauge) => void {
-  return function collect() {
-    this.set(read());
-  };
 }

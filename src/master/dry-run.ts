@@ -21,6 +21,10 @@ class Overlay implements StateStore {
     this.#rows(table).set(key, row);
   }
 
+  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+    this.put(table, key, row);
+  }
+
   delete(table: TableName, key: string): void {
     this.#rows(table).set(key, undefined);
   }

@@ -6,8 +6,7 @@ import { compareKeys } from '../model/path.ts';
 import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
 import { ORIGIN, type Position } from '../raft/position.ts';
 import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../wire/codec/state.ts';
-import { DELETED, LevelOverlay } from './level-overlay.ts';
-import { LevelRowCache } from './level-row-cache.ts';
+import { LevelRows, type RowChange } from './level-rows.ts';
 
 /** The letter of a table is the first character of its keys in LevelDB, for ever. */
 const LETTERS: Readonly<Record<TableName, string>> = {
@@ -24,10 +23,13 @@ const LETTERS: Readonly<Record<TableName, string>> = {
 };
 const APPLIED_KEY = '!applied';
 /** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
-const FLUSH_ROWS = 8192;
-const MAX_ROWS = 4 * FLUSH_ROWS;
-/** Changes wait this long for more: a row that changes with each command (the counters) is written once. */
-const FLUSH_DELAY_MS = 50;
+const FLUSH_ROWS = 16_384;
+const MAX_ROWS = 2 * FLUSH_ROWS;
+/**
+ * Changes wait this long for more: a row that changes with each command (the counters) is written once, and one that
+ * comes and goes meanwhile (a remembered answer) never.
+ */
+const FLUSH_DELAY_MS = 200;
 /** Rows that are encoded before the event loop gets its turn. */
 const ENCODE_SLICE = 1000;
 
@@ -41,16 +43,14 @@ export interface LevelStateStoreOptions {
 }
 
 /**
- * Replicated state in a LevelDB of its own. Changes collect in an overlay and are flushed as one synced batch together
- * with the position of the last entry they came from, one flush at a time; a restart replays the journal from there.
- * Reads see the overlay, the flush in flight, cached rows and LevelDB, in this order.
+ * Replicated state in a LevelDB of its own. Changes collect in memory and are flushed as one synced batch together with
+ * the position of the last entry they came from, one flush at a time; a restart replays the journal from there. Every
+ * flush is synced, because LevelDB may lose the middle of what was not.
  */
 export class LevelStateStore implements StateStore, StateScanner {
   readonly #options: LevelStateStoreOptions;
   readonly #level: LevelDatabase<string>;
-  readonly #cache: LevelRowCache;
-  #overlay = new LevelOverlay();
-  #flushing: LevelOverlay | undefined;
+  readonly #rows: LevelRows;
   #flight: Promise<void> | undefined;
   #applied: Position;
   #flushed: Position;
@@ -62,7 +62,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   private constructor(options: LevelStateStoreOptions, level: LevelDatabase<string>, applied: Position) {
     this.#options = options;
     this.#level = level;
-    this.#cache = new LevelRowCache(options.cacheBytes);
+    this.#rows = new LevelRows(options.cacheBytes);
     this.#applied = applied;
     this.#flushed = applied;
   }
@@ -99,32 +99,33 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   /** Rows that wait for the disk. */
   get pendingRows(): number {
-    return this.#overlay.rows + (this.#flushing?.rows ?? 0);
+    return this.#rows.changed + this.#rows.flushing;
   }
 
   get cachedBytes(): number {
-    return this.#cache.bytes;
+    return this.#rows.bytes;
   }
 
   get<T extends TableName>(table: T, key: string): Tables[T] | undefined {
-    const changed = this.#overlay.get(table, key) ?? this.#flushing?.get(table, key);
-    if (changed !== undefined) return changed === DELETED ? undefined : (changed as Tables[T]);
-    const stored = LETTERS[table] + key;
-    const cached = this.#cache.get(stored);
-    if (cached !== undefined) return cached as Tables[T];
-    const bytes = this.#level.getSync(stored);
+    const known = this.#rows.find(table, key);
+    if (known !== undefined) return known.row as Tables[T] | undefined;
+    const bytes = this.#level.getSync(LETTERS[table] + key);
     if (bytes === undefined) return undefined;
     const row = decodeRow(table, bytes);
-    this.#cache.set(stored, row, bytes.length);
+    this.#rows.keep(table, key, row, bytes.length);
     return row;
   }
 
   put<T extends TableName>(table: T, key: string, row: Tables[T]): void {
-    this.#overlay.set(table, key, row);
+    this.#rows.put(table, key, row, false);
+  }
+
+  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+    this.#rows.put(table, key, row, true);
   }
 
   delete(table: TableName, key: string): void {
-    this.#overlay.set(table, key, DELETED);
+    this.#rows.delete(table, key);
   }
 
   /** All changes of the entry at `position` have been made. Call it for every entry, in order, also without changes. */
@@ -136,10 +137,10 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   /** Between two entries: lets a flush begin. @returns whether more entries may be applied now. */
   pause(): boolean {
-    if (this.#overlay.rows >= FLUSH_ROWS) this.#beginFlush();
+    if (this.#rows.changed >= FLUSH_ROWS) this.#beginFlush();
     else if (this.#cancelDelay === undefined && this.#applied.index > this.#flushed.index)
       this.#cancelDelay = this.#options.timers.after(FLUSH_DELAY_MS, () => this.#beginFlush());
-    return this.#overlay.rows < MAX_ROWS;
+    return this.#rows.changed < MAX_ROWS;
   }
 
   /** Calls `task` once when `pause` would answer true again. */
@@ -161,9 +162,8 @@ export class LevelStateStore implements StateStore, StateScanner {
     table: T,
     range: ScanRange,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
-    const changes = new Map<string, object | typeof DELETED>();
-    this.#flushing?.collect(table, range.prefix, range.after, changes);
-    this.#overlay.collect(table, range.prefix, range.after, changes);
+    const changes = new Map<string, object | undefined>();
+    this.#rows.collect(table, range.prefix, range.after, changes);
     const sorted = [...changes].sort(([a], [b]) => compareKeys(a, b));
     // A generator runs up to its first await at once, and LevelDB's iterator keeps what it saw then.
     return this.#merge(table, range, sorted);
@@ -188,7 +188,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   async #merge<T extends TableName>(
     table: T,
     range: ScanRange,
-    changes: readonly (readonly [string, object | typeof DELETED])[],
+    changes: readonly (readonly [string, object | undefined])[],
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
     const letter = LETTERS[table];
     const begin = compareKeys(range.after, range.prefix) > 0 ? range.after : range.prefix;
@@ -196,22 +196,23 @@ export class LevelStateStore implements StateStore, StateScanner {
     let next = 0;
     const takeChangesBelow = (key: string | undefined) => {
       for (; next < changes.length && found.length < range.limit; next += 1) {
-        const [changed, change] = changes[next] ?? ['', DELETED];
+        const [changed, row] = changes[next] ?? [''];
         if (key !== undefined && compareKeys(changed, key) >= 0) return;
-        if (change !== DELETED) found.push({ key: changed, row: change as Tables[T] });
+        if (row !== undefined) found.push({ key: changed, row: row as Tables[T] });
       }
     };
-    // Each change can hide one stored row.
-    const stored = this.#level.range({ gte: letter + begin, limit: range.limit + changes.length + 1 });
-    for await (const [storedKey, bytes] of stored) {
+    /** @returns whether more may follow. */
+    const takeStored = (storedKey: string, bytes: Uint8Array): boolean => {
       const key = storedKey.slice(letter.length);
-      if (!storedKey.startsWith(letter) || !key.startsWith(range.prefix)) break;
-      if (key === range.after && range.after !== '') continue;
+      if (!storedKey.startsWith(letter) || !key.startsWith(range.prefix)) return false;
+      if (key === range.after && range.after !== '') return true;
       takeChangesBelow(key);
-      if (found.length >= range.limit) break;
-      if (changes[next]?.[0] !== key) found.push({ key, row: decodeRow(table, bytes) });
-      if (found.length >= range.limit) break;
-    }
+      if (found.length < range.limit && changes[next]?.[0] !== key) found.push({ key, row: decodeRow(table, bytes) });
+      return found.length < range.limit;
+    };
+    // Each change can hide one stored row.
+    const stored = this.#level.chunks({ gte: letter + begin, limit: range.limit + changes.length + 1 });
+    for await (const pairs of stored) if (!pairs.every(([key, bytes]) => takeStored(key, bytes))) break;
     takeChangesBelow(undefined);
     return found;
   }
@@ -221,29 +222,21 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#cancelDelay = undefined;
     if (this.#flight !== undefined || this.#failure !== undefined || this.#applied.index === this.#flushed.index)
       return;
-    const flushing = this.#overlay;
-    this.#flushing = flushing;
-    this.#overlay = new LevelOverlay();
-    this.#flight = this.#flush(flushing, this.#applied).catch((thrown: unknown) => {
+    this.#flight = this.#flush(this.#rows.beginFlush(), this.#applied).catch((thrown: unknown) => {
       this.#failure = SluiceError.from(thrown);
       this.#options.onFatal(this.#failure);
     });
   }
 
-  async #flush(flushing: LevelOverlay, position: Position): Promise<void> {
+  async #flush(changes: readonly RowChange[], position: Position): Promise<void> {
     const batch = this.#level.batch();
-    const sizes: number[] = [];
-    await this.#encode(flushing, batch, sizes);
+    for (let from = 0; from < changes.length; from += ENCODE_SLICE) {
+      if (from > 0) await new Promise((resolve) => setImmediate(resolve));
+      addToBatch(batch, changes.slice(from, from + ENCODE_SLICE));
+    }
     batch.put(APPLIED_KEY, encodeApplied(position));
     await batch.write({ sync: true });
-    let at = 0;
-    for (const [table, key, change] of flushing.all()) {
-      const stored = LETTERS[table] + key;
-      if (change === DELETED) this.#cache.delete(stored);
-      else this.#cache.set(stored, change, sizes[at] ?? 0);
-      at += 1;
-    }
-    this.#flushing = undefined;
+    this.#rows.endFlush();
     this.#flushed = position;
     this.#flight = undefined;
     const wanted = this.#roomWanted;
@@ -251,20 +244,12 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.pause();
     for (const task of wanted) task();
   }
+}
 
-  /** Fills the batch in slices; what is being flushed does not change meanwhile. */
-  async #encode(flushing: LevelOverlay, batch: LevelBatch<string>, sizes: number[]): Promise<void> {
-    for (const [table, key, change] of flushing.all()) {
-      const stored = LETTERS[table] + key;
-      if (change === DELETED) {
-        batch.delete(stored);
-        sizes.push(0);
-      } else {
-        const bytes = encodeRow(table, change as Tables[typeof table]);
-        batch.put(stored, bytes);
-        sizes.push(bytes.length);
-      }
-      if (sizes.length % ENCODE_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
-    }
+function addToBatch(batch: LevelBatch<string>, changes: readonly RowChange[]): void {
+  for (const { table, key, row } of changes) {
+    const stored = LETTERS[table] + key;
+    if (row === undefined) batch.delete(stored);
+    else batch.put(stored, encodeRow(table, row as Tables[TableName]));
   }
 }

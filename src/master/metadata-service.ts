@@ -52,51 +52,53 @@ class MetadataService {
       blockSizeBytes: request.blockSizeBytes === 0 ? blockSizeBytes : request.blockSizeBytes,
       ufsVersion: '',
     } as const;
-    const asker = this.#asker(context);
     const backed = mounted.backs(request.path);
-    return statusOfOutcome(await (backed ? mounted.createFile(command, asker) : this.#propose(command, asker)));
+    return statusOfOutcome(
+      await (backed ? mounted.createFile(command, this.#asker(context)) : this.#propose(command, context)),
+    );
   }
 
   async completeFile(request: Operations['completeFile']['request'], context: OperationContext) {
     const { mounted } = this.#parts;
     const command = { ...request, kind: 'completeFile' } as const;
-    const asker = this.#asker(context);
     const backed = mounted.backs(request.path);
-    return statusOfOutcome(await (backed ? mounted.completeFile(command, asker) : this.#propose(command, asker)));
+    return statusOfOutcome(
+      await (backed ? mounted.completeFile(command, this.#asker(context)) : this.#propose(command, context)),
+    );
   }
 
   async makeDirectory(request: Operations['makeDirectory']['request'], context: OperationContext) {
     const { mounted } = this.#parts;
     const persisted = mounted.backs(request.path);
     const command = { ...request, kind: 'makeDirectory', persisted } as const;
-    const asker = this.#asker(context);
-    return statusOfOutcome(await (persisted ? mounted.makeDirectory(command, asker) : this.#propose(command, asker)));
+    return statusOfOutcome(
+      await (persisted ? mounted.makeDirectory(command, this.#asker(context)) : this.#propose(command, context)),
+    );
   }
 
   async delete(request: Operations['delete']['request'], context: OperationContext) {
     const { mounted } = this.#parts;
     const command = { ...request, kind: 'delete' } as const;
-    const asker = this.#asker(context);
     const backed = mounted.backs(request.path);
-    requireDone(await (backed ? mounted.delete(command, asker) : this.#propose(command, asker)));
+    requireDone(await (backed ? mounted.delete(command, this.#asker(context)) : this.#propose(command, context)));
     return NOTHING;
   }
 
   async rename(request: Operations['rename']['request'], context: OperationContext) {
     const { mounted } = this.#parts;
     const command = { ...request, kind: 'rename', ufsVersion: '' } as const;
-    const asker = this.#asker(context);
     const backed = mounted.backs(request.source) || mounted.backs(request.target);
-    requireDone(await (backed ? mounted.rename(command, asker) : this.#propose(command, asker)));
+    requireDone(await (backed ? mounted.rename(command, this.#asker(context)) : this.#propose(command, context)));
     return NOTHING;
   }
 
   async setAttributes(request: Operations['setAttributes']['request'], context: OperationContext) {
     const { mounted } = this.#parts;
     const command = { ...request, kind: 'setAttributes' } as const;
-    const asker = this.#asker(context);
     const backed = mounted.backs(request.path);
-    return statusOfOutcome(await (backed ? mounted.setAttributes(command, asker) : this.#propose(command, asker)));
+    return statusOfOutcome(
+      await (backed ? mounted.setAttributes(command, this.#asker(context)) : this.#propose(command, context)),
+    );
   }
 
   async mount(request: Operations['mount']['request'], context: OperationContext) {
@@ -178,8 +180,11 @@ class MetadataService {
     return requestId === undefined ? { principal, signal } : { principal, requestId, signal };
   }
 
-  #propose(command: Command, asker: Asker): Promise<Outcome> {
-    return this.#parts.state.propose(command, asker);
+  /** Leaves the context's signal alone: it is made only for who reads it. */
+  #propose(command: Command, context: OperationContext): Promise<Outcome> {
+    const principal = this.#parts.callers.of(context.principal);
+    const { requestId } = context;
+    return this.#parts.state.propose(command, requestId === undefined ? { principal } : { principal, requestId });
   }
 }
 

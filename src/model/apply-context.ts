@@ -78,8 +78,8 @@ export class ApplyContext {
 
   /** Puts a new inode, or one that was taken out, into a directory. */
   addChild(parent: DirectoryRef, name: string, inode: Inode, touch: Touch): void {
-    this.store.put('inode', dentryKey(parent.id, name), inode);
-    this.store.put('place', idKey(inode.id), { parentId: parent.id, name });
+    this.store.insert('inode', dentryKey(parent.id, name), inode);
+    this.store.insert('place', idKey(inode.id), { parentId: parent.id, name });
     this.countInodes(1);
     this.#count(parent, 1, touch);
   }

@@ -36,7 +36,7 @@ export function admit(store: StateReader, id: RequestId): Admission {
       'look at what is there, and start a new session';
     return { kind: 'refused', refusal: refuse('SESSION_EXPIRED', message) };
   }
-  const reply = store.get('reply', replyKey(client, sequence));
+  const reply = sequence > session.lastSequence ? undefined : store.get('reply', replyKey(client, sequence));
   if (reply !== undefined) return { kind: 'remembered', outcome: reply.outcome };
   if (sequence < session.acknowledgedBelow) {
     const message =
@@ -60,7 +60,7 @@ export function remember(context: ApplyContext, id: RequestId, before: SessionRo
   const lastSequence = Math.max(before?.lastSequence ?? 0, sequence);
   if (before !== undefined) forget(context, before, acknowledgedBelow);
   context.store.put('session', client, { client, acknowledgedBelow, lastSequence, lastSeenMs: context.nowMs });
-  context.store.put('reply', replyKey(client, sequence), { outcome });
+  context.store.insert('reply', replyKey(client, sequence), { outcome });
 }
 
 /** Applies `expireSessions`; what is over the bound of answers in one command stays for the next. */

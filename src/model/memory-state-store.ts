@@ -1,4 +1,4 @@
-import { must } from '../base/assert.ts';
+import { assert, must } from '../base/assert.ts';
 import { compareKeys } from './path.ts';
 import {
   type ScanRange,
@@ -33,6 +33,11 @@ export class MemoryStateStore implements StateStore, StateScanner {
     const { rows, keys } = this.#table(table);
     if (!rows.has(key)) keys.splice(firstFrom(keys, key), 0, key);
     rows.set(key, row);
+  }
+
+  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+    if (this.#table(table).rows.has(key)) assert(false, `Row ${key} of table ${table} is inserted twice`);
+    this.put(table, key, row);
   }
 
   delete(table: TableName, key: string): void {

@@ -124,6 +124,8 @@ export interface StateReader {
  */
 export interface StateStore extends StateReader {
   put<T extends TableName>(table: T, key: string, row: Tables[T]): void;
+  /** As `put`, by a caller who knows that no row has the key: such a row may be deleted again without a trace. */
+  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void;
   delete(table: TableName, key: string): void;
 }
 

@@ -110,7 +110,8 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreF
             for (const action of steps) {
               const store = fixture.store();
               if (action.kind === 'put') {
-                store.put('inode', action.key, inode(action.id));
+                if (naive.has(action.key) || action.id % 2 === 0) store.put('inode', action.key, inode(action.id));
+                else store.insert('inode', action.key, inode(action.id));
                 naive.set(action.key, inode(action.id));
                 fixture.entry();
               } else if (action.kind === 'delete') {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LevelDatabase } from '../../src/host/level-database.ts';
-import { LevelRowCache } from '../../src/master/level-row-cache.ts';
+import { LevelRows } from '../../src/master/level-rows.ts';
 import { LevelStateStore } from '../../src/master/level-state-store.ts';
 import { inode } from '../contract/state-store.contract.ts';
 import { ManualTime } from '../support/manual-time.ts';
@@ -66,7 +66,6 @@ test('many rows stop the applying until a flush has landed', async () => {
   expect(store.pendingRows).toBeGreaterThan(8192);
   await new Promise<void>((resolve) => store.whenRoom(resolve));
   expect(store.pause()).toBe(true);
-  expect(store.cachedBytes).toBeLessThan((1 << 20) + 1024);
   await store.close();
 });
 
@@ -102,16 +101,57 @@ test.each([
   await expect(read()).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringMatching(message) });
 });
 
-test('the cache stays in its bytes and keeps what is used', () => {
-  const cache = new LevelRowCache(100_000);
-  cache.set('hot', 'row', 10);
+test('what memory holds of clean rows stays in its bytes and is what was used', () => {
+  const rows = new LevelRows(1_000_000);
+  const row = { id: 1 };
+  rows.keep('inode', 'hot', row, 10);
   for (let i = 0; i < 10_000; i += 1) {
-    cache.set(`cold ${i}`, i, 10);
-    expect(cache.get('hot')).toBe('row');
-    expect(cache.bytes).toBeLessThan(101_000);
+    rows.keep('inode', `cold ${i}`, { id: i }, 10);
+    expect(rows.find('inode', 'hot')?.row).toBe(row);
+    expect(rows.bytes).toBeLessThan(1_001_000);
   }
-  expect(cache.get('cold 0')).toBeUndefined();
-  expect(cache.get('cold 9999')).toBe(9999);
-  cache.delete('hot');
-  expect(cache.get('hot')).toBeUndefined();
+  expect(rows.find('inode', 'cold 0')).toBeUndefined();
+  expect(rows.find('inode', 'cold 9999')?.row).toEqual({ id: 9999 });
+});
+
+test('changed rows stay until they are on disk, those that are only written no longer', () => {
+  const rows = new LevelRows(10_000);
+  for (let i = 0; i < 1000; i += 1) {
+    rows.put('inode', `${i}`, { i }, true);
+    rows.put('place', `${i}`, { i }, true);
+  }
+  const changes = rows.beginFlush();
+  expect(changes).toHaveLength(2000);
+  for (let i = 0; i < 1000; i += 1) rows.keep('session', `${i}`, {}, 100);
+  rows.put('inode', '7', { later: true }, false);
+  rows.delete('inode', '8');
+  expect(changes[14]).toEqual({ table: 'inode', key: '7', row: { i: 7 } });
+  expect(rows.find('inode', '6')?.row).toEqual({ i: 6 });
+  expect(rows.find('place', '999')?.row).toEqual({ i: 999 });
+  rows.endFlush();
+  for (let i = 0; i < 1000; i += 1) rows.keep('session', `${i}`, {}, 100);
+  expect(rows.find('place', '999')).toBeUndefined();
+  expect(rows.find('inode', '6')).toBeUndefined();
+  expect(rows.find('inode', '7')?.row).toEqual({ later: true });
+  expect(rows.find('inode', '8')).toEqual(expect.objectContaining({ row: undefined }));
+  expect(rows.beginFlush().map(({ key, row }) => [key, row])).toEqual([
+    ['7', { later: true }],
+    ['8', undefined],
+  ]);
+});
+
+test('a row that comes and goes between two flushes is never written, one that was there is deleted', () => {
+  const rows = new LevelRows(10_000);
+  rows.put('reply', 'a', { n: 1 }, true);
+  rows.put('reply', 'b', { n: 1 }, false);
+  rows.delete('reply', 'a');
+  rows.delete('reply', 'b');
+  expect(rows.find('reply', 'a')).toBeUndefined();
+  rows.put('reply', 'b', { n: 2 }, true);
+  rows.delete('reply', 'b');
+  expect(rows.beginFlush()).toEqual([{ table: 'reply', key: 'b', row: undefined }]);
+  rows.put('reply', 'b', { n: 3 }, true);
+  rows.delete('reply', 'b');
+  rows.endFlush();
+  expect(rows.beginFlush()).toEqual([{ table: 'reply', key: 'b', row: undefined }]);
 });
