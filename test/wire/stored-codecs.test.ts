@@ -1,10 +1,10 @@
 import fc from 'fast-check';
+import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import type { Command, StampedCommand } from '../../src/model/command.ts';
 import type { TableName, Tables } from '../../src/model/state-store.ts';
 import { decodeJournalEntry, encodeJournalEntry } from '../../src/wire/codec/command.ts';
 import { decodeBlock, encodeBlock } from '../../src/wire/codec/log-record.ts';
-import { toBytes } from '../../src/wire/codec/shape.ts';
 import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../../src/wire/codec/state.ts';
 import { entries } from '../contract/log-store.contract.ts';
 import { inode } from '../contract/state-store.contract.ts';
@@ -47,6 +47,9 @@ const COMMANDS: readonly Command[] = [
   { kind: 'setWorkerState', id: 'w', state: 'lost' },
   { kind: 'expireSessions', clients: ['a', 'b'], idleSinceMs: 5 },
 ];
+
+const packr = new Packr({ useRecords: false });
+const toBytes = (value: unknown): Uint8Array => packr.pack(value);
 
 const stamp = (command: Command): StampedCommand => ({
   atMs: 1_800_000_000_123,

@@ -109,16 +109,25 @@ const ENTRY = union<JournalEntry>({
 
 const FORMAT = 1;
 
+const FORMATTED: Shape<JournalEntry> = {
+  write(writer, entry) {
+    writer.array(2);
+    writer.number(FORMAT);
+    ENTRY.write(writer, entry);
+  },
+  read(reader) {
+    const items = reader.array('journal entry');
+    const format = items === 2 ? reader.number() : 0;
+    if (format === FORMAT) return ENTRY.read(reader);
+    throw new SluiceError('UNSUPPORTED', `Journal entry has format ${format}, this version knows ${FORMAT}`);
+  },
+};
+
 export function encodeJournalEntry(entry: JournalEntry): Uint8Array {
-  return toBytes([FORMAT, ENTRY.pack(entry)]);
+  return toBytes(FORMATTED, entry);
 }
 
 /** @throws SluiceError CORRUPT, or UNSUPPORTED when a newer version wrote it. */
 export function decodeJournalEntry(bytes: Uint8Array): JournalEntry {
-  const packed = fromBytes(bytes);
-  if (!Array.isArray(packed)) throw new SluiceError('CORRUPT', 'A journal entry is something else');
-  const [format, body]: unknown[] = packed;
-  if (format !== FORMAT)
-    throw new SluiceError('UNSUPPORTED', `Journal entry has format ${String(format)}, this version knows ${FORMAT}`);
-  return ENTRY.unpack(body);
+  return fromBytes(FORMATTED, bytes);
 }

@@ -4,8 +4,7 @@ import { SluiceError } from '../../model/errors.ts';
 import type { Ballot } from '../../raft/effect.ts';
 import type { Entry, EntryKind } from '../../raft/entry.ts';
 import type { LogIndex, Position, Term } from '../../raft/position.ts';
-import { sealed, unsealed } from './sealed.ts';
-import { fromBytes, number, optional, row, text, toBytes } from './shape.ts';
+import { fromSealedBytes, number, optional, row, text, toSealedBytes } from './shape.ts';
 
 /**
  * Records of the journal on disk. A block holds consecutive entries: `format u8 | first u48 | count u32 | chain before
@@ -130,12 +129,12 @@ const BASE = row<Position & { readonly chain: Chain }>({ term: number, index: nu
 export function encodeLogMark({ ballot, commit, last, chain }: LogMark): Uint8Array {
   const { term, votedFor } = ballot;
   const voted = votedFor === undefined ? {} : { votedFor };
-  return sealed(toBytes(MARK.pack({ term, commit, lastTerm: last.term, lastIndex: last.index, chain, ...voted })));
+  return toSealedBytes(MARK, { term, commit, lastTerm: last.term, lastIndex: last.index, chain, ...voted });
 }
 
 /** @throws SluiceError CORRUPT */
 export function decodeLogMark(bytes: Uint8Array): LogMark {
-  const flat = MARK.unpack(fromBytes(unsealed(bytes, 'ballot')));
+  const flat = fromSealedBytes(MARK, bytes, 'ballot');
   return {
     ballot: { term: flat.term, votedFor: flat.votedFor },
     commit: flat.commit,
@@ -145,11 +144,11 @@ export function decodeLogMark(bytes: Uint8Array): LogMark {
 }
 
 export function encodeLogBase({ base, chain }: LogBase): Uint8Array {
-  return sealed(toBytes(BASE.pack({ term: base.term, index: base.index, chain })));
+  return toSealedBytes(BASE, { term: base.term, index: base.index, chain });
 }
 
 /** @throws SluiceError CORRUPT */
 export function decodeLogBase(bytes: Uint8Array): LogBase {
-  const { term, index, chain } = BASE.unpack(fromBytes(unsealed(bytes, 'beginning of a log')));
+  const { term, index, chain } = fromSealedBytes(BASE, bytes, 'beginning of a log');
   return { base: { term, index }, chain };
 }

@@ -1,12 +1,14 @@
-import { Packr } from 'msgpackr';
+import { crc32 } from 'node:zlib';
 import { SluiceError } from '../../model/errors.ts';
+import { PackReader } from './pack-reader.ts';
+import { PackWriter } from './pack-writer.ts';
 
-/** Turns values of the model into compact arrays for storage and back; what comes back is checked. */
+/** Writes values of the model as compact arrays for storage and reads them back; what comes back is checked. */
 export interface Shape<T> {
   readonly optional?: boolean;
-  pack(value: T): unknown;
+  write(writer: PackWriter, value: T): void;
   /** @throws SluiceError CORRUPT when it is something else, UNSUPPORTED when a newer version wrote it. */
-  unpack(packed: unknown): T;
+  read(reader: PackReader): T;
 }
 
 /** A shape for a field that may be absent. */
@@ -14,41 +16,53 @@ export interface OptionalShape<T> extends Shape<T> {
   readonly optional: true;
 }
 
-function checked<T>(what: string, test: (value: unknown) => boolean): Shape<T> {
-  return {
-    pack: (value) => value,
-    unpack(packed) {
-      if (!test(packed)) throw new SluiceError('CORRUPT', `A stored ${what} is something else: the record is damaged`);
-      return packed as T;
-    },
-  };
-}
+export const text: Shape<string> = {
+  write: (writer, value) => writer.text(value),
+  read: (reader) => reader.text(),
+};
 
-function isTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
-}
+export const number: Shape<number> = {
+  write: (writer, value) => writer.number(value),
+  read: (reader) => reader.number(),
+};
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+export const flag: Shape<boolean> = {
+  write: (writer, value) => writer.flag(value),
+  read: (reader) => reader.flag(),
+};
 
-export const text: Shape<string> = checked('text', (value) => typeof value === 'string');
-export const number: Shape<number> = checked('number', (value) => typeof value === 'number');
-export const flag: Shape<boolean> = checked('flag', (value) => typeof value === 'boolean');
-export const texts: Shape<readonly string[]> = checked('list of texts', isTexts);
+export const texts: Shape<readonly string[]> = listOf(text);
 
 /** A flat object whose values are texts, numbers or flags. */
 export function dictionary<V extends string | number | boolean>(): Shape<Readonly<Record<string, V>>> {
-  return checked('dictionary', isObject);
+  return {
+    write(writer, value) {
+      const entries = Object.entries(value);
+      writer.map(entries.length);
+      for (const [key, each] of entries) {
+        writer.text(key);
+        if (typeof each === 'string') writer.text(each);
+        else if (typeof each === 'number') writer.number(each);
+        else writer.flag(each);
+      }
+    },
+    read(reader) {
+      const entries: [string, V][] = [];
+      for (let left = reader.map('dictionary'); left > 0; left -= 1)
+        entries.push([reader.text(), reader.scalar() as V]);
+      return Object.fromEntries(entries);
+    },
+  };
 }
 
 /** One of a few words, stored as its place in the list: only append to it. */
 export function word<W extends string>(words: readonly W[]): Shape<W> {
   return {
-    pack: (value) => words.indexOf(value),
-    unpack(packed) {
-      const value = typeof packed === 'number' ? words[packed] : undefined;
-      if (value === undefined) throw newer(`word ${String(packed)}`);
+    write: (writer, value) => writer.number(words.indexOf(value)),
+    read(reader) {
+      const place = reader.number();
+      const value = words[place];
+      if (value === undefined) throw newer(`word ${place}`);
       return value;
     },
   };
@@ -56,17 +70,21 @@ export function word<W extends string>(words: readonly W[]): Shape<W> {
 
 export function listOf<T>(item: Shape<T>): Shape<readonly T[]> {
   return {
-    pack: (value) => value.map((each) => item.pack(each)),
-    unpack(packed) {
-      if (!Array.isArray(packed)) throw new SluiceError('CORRUPT', 'A stored list is something else');
-      return packed.map((each) => item.unpack(each));
+    write(writer, value) {
+      writer.array(value.length);
+      for (const each of value) item.write(writer, each);
+    },
+    read(reader) {
+      const items: T[] = [];
+      for (let left = reader.array('list'); left > 0; left -= 1) items.push(item.read(reader));
+      return items;
     },
   };
 }
 
 /** A field that may be absent. */
 export function optional<T>(shape: Shape<T>): OptionalShape<T> {
-  return { pack: (value) => shape.pack(value), unpack: (packed) => shape.unpack(packed), optional: true };
+  return { ...shape, optional: true };
 }
 
 /** A shape for each field; the order of this literal is the order in storage: only append to it. */
@@ -76,28 +94,38 @@ export type FieldShapes<T> = {
     : Shape<T[K]>;
 };
 
+/** The shape of an object. */
+export interface RowShape<T> extends Shape<T> {
+  /** The same shape, whose objects have a `kind` that is not stored with them. */
+  ofKind(kind: string): Shape<T>;
+}
+
 /** An object as the array of its fields. */
-export function row<T extends object>(fields: FieldShapes<T>): Shape<T> {
+export function row<T extends object>(fields: FieldShapes<T>, kind?: string): RowShape<T> {
   const names = Object.keys(fields) as (keyof T & string)[];
   const shapes = Object.values(fields) as Shape<unknown>[];
+  const tag = kind === undefined ? {} : { kind };
+  // Objects that are copies of one share its layout, which is faster than to add field after field.
+  const required = names.filter((_, i) => shapes[i]?.optional !== true);
+  const blank: Record<string, unknown> = { ...tag, ...Object.fromEntries(required.map((name) => [name, undefined])) };
   return {
-    pack(value) {
-      const packed: unknown[] = [];
+    ofKind: (name) => row(fields, name),
+    write(writer, value) {
+      writer.array(shapes.length);
       for (let i = 0; i < shapes.length; i += 1) {
         const field = value[names[i] as keyof T];
-        packed.push(field === undefined ? null : shapes[i]?.pack(field));
+        if (field === undefined) writer.nil();
+        else (shapes[i] as Shape<unknown>).write(writer, field);
       }
-      return packed;
     },
-    unpack(packed) {
-      if (!Array.isArray(packed)) throw new SluiceError('CORRUPT', 'A stored object is something else');
-      if (packed.length > shapes.length) throw newer(`object with ${packed.length} fields`);
-      const value: Record<string, unknown> = {};
+    read(reader) {
+      const count = reader.array('object');
+      if (count > shapes.length) throw newer(`object with ${count} fields`);
+      const value = { ...blank };
       for (let i = 0; i < shapes.length; i += 1) {
-        const shape = shapes[i];
-        const field: unknown = packed[i];
-        if (field !== null && field !== undefined) value[names[i] ?? ''] = shape?.unpack(field);
-        else if (shape?.optional !== true)
+        const shape = shapes[i] as Shape<unknown>;
+        if (i < count && !reader.nil()) value[names[i] as string] = shape.read(reader);
+        else if (shape.optional !== true)
           throw new SluiceError('CORRUPT', `Field ${names[i]} of a stored object is missing: the record is damaged`);
       }
       return value as T;
@@ -107,25 +135,27 @@ export function row<T extends object>(fields: FieldShapes<T>): Shape<T> {
 
 /** A number that names the variant for ever, and the shape of what it holds beside `kind`. */
 export type Variants<T extends { readonly kind: string }> = {
-  readonly [K in T['kind']]: readonly [code: number, shape: Shape<Omit<Extract<T, { readonly kind: K }>, 'kind'>>];
+  readonly [K in T['kind']]: readonly [code: number, shape: RowShape<Omit<Extract<T, { readonly kind: K }>, 'kind'>>];
 };
 
 /** A tagged union as code and object. */
 export function union<T extends { readonly kind: string }>(variants: Variants<T>): Shape<T> {
-  type Variant = readonly [kind: string, code: number, shape: Shape<object>];
-  const entries = Object.entries(variants) as [string, readonly [number, Shape<object>]][];
-  const all: Variant[] = entries.map(([kind, [code, shape]]) => [kind, code, shape]);
-  const byKind = new Map(all.map((variant) => [variant[0], variant]));
-  const byCode = new Map(all.map((variant) => [variant[1], variant]));
+  const entries = Object.entries(variants) as [string, readonly [number, RowShape<object>]][];
+  const all = entries.map(([kind, [code, shape]]) => ({ kind, code, shape: shape.ofKind(kind) as Shape<unknown> }));
+  const byKind = new Map(all.map((variant) => [variant.kind, variant]));
+  const byCode = new Map(all.map((variant) => [variant.code, variant]));
   return {
-    pack(value) {
-      const [, code, shape] = byKind.get(value.kind) ?? unknownKind(value.kind);
-      return [code, shape.pack(value)];
+    write(writer, value) {
+      const { code, shape } = byKind.get(value.kind) ?? unknownKind(value.kind);
+      writer.array(2);
+      writer.number(code);
+      shape.write(writer, value);
     },
-    unpack(packed) {
-      const [code, body] = Array.isArray(packed) ? packed : [];
-      const [kind, , shape] = byCode.get(code) ?? unknownKind(String(code));
-      return { kind, ...shape.unpack(body) } as unknown as T;
+    read(reader) {
+      const items = reader.array('union');
+      const code = items === 2 ? reader.number() : undefined;
+      const { shape } = byCode.get(code ?? -1) ?? unknownKind(String(code));
+      return shape.read(reader) as T;
     },
   };
 }
@@ -138,18 +168,39 @@ function newer(what: string): SluiceError {
   return new SluiceError('UNSUPPORTED', `Stored ${what} is not known: a newer version wrote it; run that version`);
 }
 
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const CRC_BYTES = 4;
+/** Entries live longer than rows, which are written at once: they must not keep each other's memory. */
+const plain = new PackWriter();
+const sealed = new PackWriter();
 
-/** Bytes of a value that consists of arrays, flat objects, texts, numbers, flags and null. */
-export function toBytes(value: unknown): Uint8Array {
-  return packr.pack(value);
+/** Bytes of a value. */
+export function toBytes<T>(shape: Shape<T>, value: T): Uint8Array {
+  plain.begin(0);
+  shape.write(plain, value);
+  return plain.finish();
 }
 
-/** @throws SluiceError CORRUPT when the bytes are not what `toBytes` makes. */
-export function fromBytes(bytes: Uint8Array): unknown {
-  try {
-    return packr.unpack(bytes);
-  } catch (thrown) {
-    throw SluiceError.from(thrown, 'CORRUPT', 'A stored record cannot be decoded');
-  }
+/** @throws SluiceError CORRUPT when the bytes are not what `toBytes` makes, UNSUPPORTED when a newer version did. */
+export function fromBytes<T>(shape: Shape<T>, bytes: Uint8Array): T {
+  const reader = new PackReader(bytes);
+  const value = shape.read(reader);
+  reader.end();
+  return value;
+}
+
+/** Bytes of a value behind their checksum. */
+export function toSealedBytes<T>(shape: Shape<T>, value: T): Uint8Array {
+  sealed.begin(CRC_BYTES);
+  shape.write(sealed, value);
+  const bytes = sealed.finish();
+  bytes.writeUInt32LE(crc32(bytes.subarray(CRC_BYTES)), 0);
+  return bytes;
+}
+
+/** What `toSealedBytes` sealed. @throws SluiceError CORRUPT (the message begins with `what`), UNSUPPORTED */
+export function fromSealedBytes<T>(shape: Shape<T>, bytes: Uint8Array, what: string): T {
+  const body = bytes.subarray(CRC_BYTES);
+  const expected = bytes.length < CRC_BYTES ? -1 : Buffer.from(bytes.buffer, bytes.byteOffset).readUInt32LE(0);
+  if (expected === crc32(body)) return fromBytes(shape, body);
+  throw new SluiceError('CORRUPT', `The checksum of a ${what} is wrong: its database is damaged`);
 }

@@ -6,19 +6,18 @@ import type { MountIndexEntry, TableName, Tables, WorkerRow } from '../../model/
 import type { WorkerState } from '../../model/worker.ts';
 import type { Position } from '../../raft/position.ts';
 import { TTL_ACTION, WRITE_TYPE } from './command.ts';
-import { sealed, unsealed } from './sealed.ts';
 import {
   dictionary,
   type FieldShapes,
   flag,
-  fromBytes,
+  fromSealedBytes,
   listOf,
   number,
   optional,
   row,
   type Shape,
   text,
-  toBytes,
+  toSealedBytes,
   union,
   word,
 } from './shape.ts';
@@ -80,9 +79,9 @@ const MOUNT = row<Mount>({
 });
 
 const ERROR_CODE: Shape<ErrorCode> = {
-  pack: (code) => code,
-  unpack(packed) {
-    const code = text.unpack(packed);
+  write: (writer, code) => text.write(writer, code),
+  read(reader) {
+    const code = text.read(reader);
     if (isErrorCode(code)) return code;
     throw new SluiceError('UNSUPPORTED', `Stored error code ${code} is not known: a newer version wrote it`);
   },
@@ -95,7 +94,7 @@ const REFUSAL = row<Refusal>({
 });
 
 const OUTCOME = union<Outcome>({
-  done: [1, row({})],
+  done: [1, row<Record<never, never>>({})],
   inode: [2, row({ path: text, inode: INODE, mountId: number, ufsPath: text })],
   mount: [3, row({ mount: MOUNT })],
   refused: [4, row({ refusal: REFUSAL })],
@@ -130,22 +129,22 @@ const ROWS: { readonly [T in TableName]: Shape<Tables[T]> } = {
 
 /** A row of a table for storage, with a checksum: LevelDB returns damaged bytes without a word. */
 export function encodeRow<T extends TableName>(table: T, value: Tables[T]): Uint8Array {
-  return sealed(toBytes(ROWS[table].pack(value)));
+  return toSealedBytes<Tables[T]>(ROWS[table], value);
 }
 
 /** @throws SluiceError CORRUPT when the bytes are damaged, UNSUPPORTED when a newer version wrote them. */
 export function decodeRow<T extends TableName>(table: T, bytes: Uint8Array): Tables[T] {
-  return ROWS[table].unpack(fromBytes(unsealed(bytes, `row of table ${table}`)));
+  return fromSealedBytes<Tables[T]>(ROWS[table], bytes, `row of table ${table}`);
 }
 
 const APPLIED = row<Position>({ term: number, index: number });
 
 /** The position of the last entry whose changes are in the state store. */
 export function encodeApplied(position: Position): Uint8Array {
-  return sealed(toBytes(APPLIED.pack(position)));
+  return toSealedBytes(APPLIED, position);
 }
 
 /** @throws SluiceError CORRUPT */
 export function decodeApplied(bytes: Uint8Array): Position {
-  return APPLIED.unpack(fromBytes(unsealed(bytes, 'position of a state store')));
+  return fromSealedBytes(APPLIED, bytes, 'position of a state store');
 }
