@@ -37,9 +37,10 @@ interface Generations {
 }
 
 /**
- * Decoded rows in memory: those that are not on disk yet, however many, and the lately used ones, bounded in bytes. One
- * look-up answers for both. Two generations instead of a list in order of use: what is used moves to the young one; when
- * that holds half of the bytes it becomes the old one, and what nobody used since is forgotten with the former old one.
+ * Decoded rows in memory: those that are not on disk yet, however many, and the lately used ones, bounded in bytes.
+ * One look-up answers for both. Two generations instead of a list in order of use: what is used moves to the young
+ * one; when that holds half of the bytes it becomes the old one, and what nobody used since is forgotten with the
+ * former old one.
  */
 export class LevelRows {
   readonly #halfBytes: number;
@@ -192,8 +193,8 @@ export class LevelRows {
 }
 
 /**
- * Slots in the order in which they changed. Scans find those of one directory by an index that grows only when there are
- * scans: by table and by what is before the first slash of the key (for inodes: the directory).
+ * Slots in the order in which they changed. Scans find those of one directory by an index that grows only when there
+ * are scans: by table and by what is before the first slash of the key (for inodes: the directory).
  */
 class ChangedSlots {
   readonly slots: Slot[] = [];
