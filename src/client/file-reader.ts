@@ -8,7 +8,7 @@ export interface FileReaderOptions {
   readonly rangeBytes: number;
   /** Ranges that are under way at a time. */
   readonly readAhead: number;
-  /** Asks the masters what the path is now. */
+  /** Asks the masters what the UFS has at the path now. */
   statAgain(): Promise<FileStatus>;
 }
 

@@ -44,7 +44,14 @@ export interface ListOptions {
   readonly recursive?: boolean;
   /** Entries that are asked of the masters at a time, up to 10,000. */
   readonly pageSize?: number;
+  /** Look at the UFS first, also where the mount's sync interval does not ask for it. */
+  readonly sync?: boolean;
   readonly signal?: AbortSignal;
+}
+
+export interface StatOptions {
+  /** Look at the UFS first, also where the mount's sync interval does not ask for it. */
+  readonly sync?: boolean;
 }
 
 export interface MountOptions {
@@ -137,7 +144,7 @@ export class FileSystem {
     return new FileReader(status, this.#blocks, {
       rangeBytes: this.#settings.readRangeBytes,
       readAhead: this.#settings.readAhead,
-      statAgain: () => this.stat(path),
+      statAgain: () => this.stat(path, { sync: true }),
     });
   }
 
@@ -174,18 +181,19 @@ export class FileSystem {
 
   /** The entries of a directory in the order of their names; a file is listed as itself. Fetches page by page. */
   async *list(path: string, options: ListOptions = {}): AsyncGenerator<FileStatus> {
-    const { recursive = false, pageSize: limit = 0, signal } = options;
+    const { recursive = false, pageSize: limit = 0, sync = false, signal } = options;
     let cursor = '';
     do {
-      const page = await this.#metadata.call('listStatus', { path, recursive, cursor, limit }, this.#calling(signal));
+      const request = { path, recursive, cursor, limit, sync };
+      const page = await this.#metadata.call('listStatus', request, this.#calling(signal));
       yield* page.entries;
       cursor = page.cursor;
     } while (cursor !== '');
   }
 
   /** @throws SluiceError NOT_FOUND */
-  stat(path: string): Promise<FileStatus> {
-    return this.#metadata.call('getStatus', { path }, this.#calling());
+  stat(path: string, { sync = false }: StatOptions = {}): Promise<FileStatus> {
+    return this.#metadata.call('getStatus', { path, sync }, this.#calling());
   }
 
   async exists(path: string): Promise<boolean> {
@@ -268,6 +276,11 @@ export class FileSystem {
     return {
       complete: (lengthBytes, { ufsVersion, ufsModifiedMs }) =>
         this.#metadata.call('completeFile', { path, id, lengthBytes, ufsVersion, ufsModifiedMs }, this.#calling()),
+      check: async () => {
+        const now = await this.stat(path);
+        if (now.id === id) return;
+        throw new SluiceError('NOT_FOUND', `${path} was deleted and made anew while it was written: write it again`);
+      },
       remove: async () => {
         try {
           // What the UFS had at this path before stays there.

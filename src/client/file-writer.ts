@@ -7,6 +7,8 @@ import { ChunkBuffer } from './chunk-buffer.ts';
 /** What a writer asks of the masters. */
 export interface FileWriterMasters {
   complete(lengthBytes: number, content: WrittenContent): Promise<FileStatus>;
+  /** @throws SluiceError NOT_FOUND when the file was deleted or replaced since it was created. */
+  check(): Promise<void>;
   /** Removes the file that was not completed, and only that. */
   remove(): Promise<void>;
 }
@@ -112,7 +114,11 @@ export class FileWriter {
 
   async #complete(): Promise<FileStatus> {
     if (this.#buffer.length > 0) await this.#flush();
+    // What somebody has deleted meanwhile must not appear in the UFS when the write ends.
+    const checked = this.#created.writeType === 'MUST_CACHE' ? Promise.resolve() : this.#masters.check();
+    checked.catch(() => undefined);
     await this.#sending;
+    await checked;
     const content = await this.#sink.finish(this.#length);
     const [status] = await Promise.all([this.#masters.complete(this.#length, content), this.#sink.published(content)]);
     this.#state = { kind: 'complete', status };

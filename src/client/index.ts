@@ -23,5 +23,6 @@ export {
   FileSystem,
   type ListOptions,
   type MountOptions,
+  type StatOptions,
 } from './file-system.ts';
 export type { FileWriter } from './file-writer.ts';

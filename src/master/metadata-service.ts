@@ -112,7 +112,7 @@ class MetadataService {
   }
 
   async getStatus(request: Operations['getStatus']['request'], context: OperationContext) {
-    const walked = await this.#look(request.path, context);
+    const walked = await this.#look(request.path, context, request.sync);
     const inode = target(walked);
     if (inode === undefined) throw SluiceError.of(notFound(walked));
     return fileStatus(located(walked, inode));
@@ -125,11 +125,12 @@ class MetadataService {
 
   async listStatus(request: ListRequest, context: OperationContext): Promise<ListReply> {
     const { callers, state, sync } = this.#parts;
-    const { path: top } = await this.#look(request.path, context);
+    const anew = request.sync === true;
+    const { path: top } = await this.#look(request.path, context, anew && request.cursor === '');
     const ahead = new ListingAhead(sync, context.signal);
     const enter = async (directory: Located): Promise<void> => {
       if (directory.mountId === 0) return;
-      await sync.list(directory.path, directory.inode.id, context.signal);
+      await sync.list(directory.path, directory.inode.id, context.signal, anew);
       if (directory.path !== top) return;
       const walked = walk(state.state, top);
       if (target(walked) === undefined) throw SluiceError.of(notFound(walked));
@@ -160,15 +161,15 @@ class MetadataService {
     return this.#parts.workers();
   }
 
-  /** What exists of a path, looked at as freshly as its mount asks. */
-  async #look(text: string, context: OperationContext): Promise<Walk> {
+  /** What exists of a path, looked at as freshly as its mount asks, or now when `anew`. */
+  async #look(text: string, context: OperationContext, anew = false): Promise<Walk> {
     const { state, callers, sync } = this.#parts;
     await state.barrier();
     const caller = callers.of(context.principal);
     const known = walkFor(state.state, caller, text);
     if (isRefusal(known)) throw SluiceError.of(known);
-    if (sync.isCurrent(known)) return known;
-    await sync.lookUp(known, context.signal);
+    if (!anew && sync.isCurrent(known)) return known;
+    await sync.lookUp(known, context.signal, anew);
     const walked = walkFor(state.state, caller, text);
     if (isRefusal(walked)) throw SluiceError.of(walked);
     return walked;

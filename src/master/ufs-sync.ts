@@ -55,12 +55,14 @@ export class UfsSync {
   }
 
   /**
-   * Brings a path up to date for a reader. @throws SluiceError what the UFS said when nothing is known; CANCELLED
+   * Brings a path up to date for a reader; `anew` looks although it may be so already.
+   * @throws SluiceError what the UFS said when nothing is known; CANCELLED
    */
-  async lookUp(walked: Walk, signal: AbortSignal): Promise<void> {
+  async lookUp(walked: Walk, signal: AbortSignal, anew = false): Promise<void> {
     const { path, mount } = walked;
     if (mount === undefined) return;
-    await this.#lookUps.join(path, mount.syncIntervalMs === 0, () => this.#lookUpShared(path, 'old'), signal);
+    const strict = anew || mount.syncIntervalMs === 0;
+    await this.#lookUps.join(path, strict, () => this.#lookUpShared(path, anew ? 'known' : 'old'), signal);
   }
 
   /**
@@ -92,15 +94,15 @@ export class UfsSync {
   }
 
   /**
-   * Makes the known children of a directory those that the UFS has, when they are not young enough.
+   * Makes the known children of a directory those that the UFS has, when they are not young enough, or `anew`.
    * @throws SluiceError what the UFS said when the children are not known; CANCELLED
    */
-  async list(path: string, id: InodeId, signal: AbortSignal): Promise<void> {
+  async list(path: string, id: InodeId, signal: AbortSignal, anew = false): Promise<void> {
     const walked = walk(this.#parts.state.state, path);
     const inode = target(walked);
     if (walked.mount === undefined || inode?.kind !== 'directory' || inode.id !== id) return;
-    if (this.#parts.memory.isListingFresh(inode, walked.mount)) return;
-    const strict = walked.mount.syncIntervalMs === 0;
+    if (!anew && this.#parts.memory.isListingFresh(inode, walked.mount)) return;
+    const strict = anew || walked.mount.syncIntervalMs === 0;
     await this.#listings.join(id, strict, () => this.#listShared(path, id), signal);
   }
 
@@ -158,7 +160,7 @@ export class UfsSync {
         if (!changed) return { walked: walk(state.state, path), unknown: undefined };
       } else {
         const name = nameAt(walked, depth);
-        if (memory.isAbsent(last, name, mount)) return { walked, unknown: undefined };
+        if (scope !== 'known' && memory.isAbsent(last, name, mount)) return { walked, unknown: undefined };
         const atMs = memory.now();
         const found = await this.stat(mount, pathOfNames(names, depth + 1), signal);
         if (found === undefined) {

@@ -83,6 +83,11 @@ interface PathRequest {
   readonly path: string;
 }
 
+interface StatusRequest extends PathRequest {
+  /** Look at the UFS first, however young what is known is; false when absent. */
+  readonly sync?: boolean;
+}
+
 export interface ListRequest {
   readonly path: string;
   /** Also everything below, depth first, a directory before its children. */
@@ -91,6 +96,8 @@ export interface ListRequest {
   readonly cursor: string;
   /** Entries wanted at most, 1..10,000; 0 takes the default of 1,000. */
   readonly limit: number;
+  /** Look at the UFS first, however young what is known is; false when absent. */
+  readonly sync?: boolean;
 }
 
 export interface ListReply {
@@ -121,7 +128,7 @@ export interface Operations {
   delete: { request: DeleteRequest; reply: Record<never, never> };
   rename: { request: RenameRequest; reply: Record<never, never> };
   setAttributes: { request: SetAttributesRequest; reply: FileStatus };
-  getStatus: { request: PathRequest; reply: FileStatus };
+  getStatus: { request: StatusRequest; reply: FileStatus };
   exists: { request: PathRequest; reply: { readonly exists: boolean } };
   listStatus: { request: ListRequest; reply: ListReply };
   mount: { request: MountRequest; reply: MountInfo };

@@ -217,6 +217,32 @@ describe('content that changes in the UFS', () => {
   });
 });
 
+test('a new version is looked for in the UFS, not in what the masters know', async () => {
+  await using cluster = await FakeCluster.start();
+  await cluster.files.writeFile('/ufs/f', pattern(10), { writeType: 'THROUGH' });
+  cluster.ufs.set('f', { bytes: pattern(10), version: 'other' });
+  cluster.masters.calls.length = 0;
+  expect(await codeOf(cluster.files.readFile('/ufs/f'))).toBe('STALE');
+  const asked = cluster.masters.calls.filter(({ name }) => name === 'getStatus').map(({ request }) => request);
+  expect(asked).toEqual([{ path: '/ufs/f' }, { path: '/ufs/f', sync: true }]);
+});
+
+test.each(['deleted', 'deleted and made anew'])(
+  'a file that was %s while it was written is not put in the UFS',
+  async (what) => {
+    await using cluster = await FakeCluster.start();
+    const { files } = cluster;
+    const writer = await files.create('/ufs/f');
+    await writer.write(pattern(MIB));
+    await files.delete('/ufs/f');
+    if (what !== 'deleted') await files.writeFile('/ufs/f', 'new', { writeType: 'THROUGH' });
+    await expect(writer.close()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(cluster.ufs.get('f')?.bytes.toString()).toBe(what === 'deleted' ? undefined : 'new');
+    expect(cluster.count('abortUpload')).toBe(1);
+    expect(await files.exists('/ufs/f')).toBe(what !== 'deleted');
+  },
+);
+
 describe('writing when workers fail', () => {
   test('a block goes to the next worker when its first chunk is refused', async () => {
     await using cluster = await FakeCluster.start();

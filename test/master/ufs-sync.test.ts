@@ -66,6 +66,29 @@ describe('a path', () => {
     expect(after.version === before.version).toBe(seen === 'old');
   });
 
+  it('is looked at now when that is asked for, whatever the interval', async () => {
+    put('d/f', 'old');
+    await mounted(-1);
+    expect(await names('/m', true)).toEqual(['/m/d', '/m/d/f']);
+    put('d/f', 'newer');
+    put('d/new', 'x');
+    await expect(status('/m/d/new')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await status('/m/d/f')).lengthBytes).toBe(3);
+    expect((await master.ask('getStatus', { path: '/m/d/f', sync: true })).lengthBytes).toBe(5);
+    expect((await status('/m/d/f')).lengthBytes).toBe(5);
+    expect((await master.ask('getStatus', { path: '/m/d/new', sync: true })).lengthBytes).toBe(1);
+    rmSync(at('d/f'));
+    put('d/other', 'x');
+    expect(await names('/m', true)).toEqual(['/m/d', '/m/d/f', '/m/d/new']);
+    const anew = await master.ask('listStatus', { path: '/m', recursive: true, cursor: '', limit: 0, sync: true });
+    expect(anew.entries.map((entry) => entry.path)).toEqual(['/m/d', '/m/d/new', '/m/d/other']);
+    expect(await names('/m', true)).toEqual(['/m/d', '/m/d/new', '/m/d/other']);
+    rmSync(at('d/new'));
+    await expect(master.ask('getStatus', { path: '/m/d/new', sync: true })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
+
   it('vanishes after the interval', async () => {
     put('f', 'x');
     await mounted(INTERVAL_MS);

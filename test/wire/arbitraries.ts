@@ -124,10 +124,10 @@ export const operations: {
     ),
     status,
   ],
-  getStatus: [path, status],
+  getStatus: [path.chain((asked) => fc.boolean().map((sync) => ({ ...asked, sync }))), status],
   exists: [path, fc.record({ exists: fc.boolean() })],
   listStatus: [
-    fc.record({ path: text, recursive: fc.boolean(), cursor: text, limit: fc.nat() }),
+    fc.record({ path: text, recursive: fc.boolean(), cursor: text, sync: fc.boolean(), limit: fc.nat() }),
     fc.record({ entries: fc.array(status, { maxLength: 5 }), cursor: text }),
   ],
   mount: [fc.record({ path: text, uri: text, options, readOnly: fc.boolean(), syncIntervalMs: signed }), mount],

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { contentFolder } from '../../src/cache/cache-layout.ts';
+import { BlockClient } from '../../src/client/block-client.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import { formatBlockRequest, type ReadBlock } from '../../src/wire/block-protocol.ts';
 import { fileBytes, MOUNT, openService, PAGE, type Service } from './service-fixture.ts';
@@ -215,6 +216,19 @@ describe('what goes wrong below', () => {
 });
 
 describe('clients', () => {
+  test('one whose reply broke off behind cached pages hears why', async () => {
+    const service = await openService();
+    const bytes = fileBytes(8 * PAGE);
+    const request = fileIn(service, bytes);
+    await service.send(request, range(0, 3 * PAGE));
+    await cached(service, 3);
+    service.ufs.put('dir/file', fileBytes(9 * PAGE));
+    const client = new BlockClient({ token: undefined, socketsPerWorker: 1, timeoutMs: 5000 });
+    const read = client.read(`127.0.0.1:${service.port}`, request, { start: 0, end: 8 * PAGE });
+    await expect(read).rejects.toMatchObject({ code: 'STALE' });
+    client.close();
+  });
+
   test('one that goes away disturbs nobody who shares its flight', async () => {
     const service = await openService();
     const bytes = fileBytes(4 * PAGE);

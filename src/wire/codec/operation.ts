@@ -17,6 +17,7 @@ export interface OperationCodec<N extends OperationName> {
 }
 
 const same = <T>(value: T): T => value;
+const withSync = <T extends { readonly sync?: boolean }>(value: T) => ({ ...value, sync: value.sync === true });
 const STATUS_FIELD = lengthTag(1);
 const CURSOR_FIELD = lengthTag(2);
 
@@ -128,7 +129,7 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   },
   getStatus: {
     field: 22,
-    request: messageCodec(messages.GetStatusRequest, same, same),
+    request: messageCodec(messages.GetStatusRequest, withSync, same),
     reply: STATUS_REPLY,
   },
   exists: {
@@ -138,7 +139,7 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   },
   listStatus: {
     field: 24,
-    request: messageCodec(messages.ListStatusRequest, same, same),
+    request: messageCodec(messages.ListStatusRequest, withSync, same),
     reply: LIST_REPLY,
   },
   mount: {

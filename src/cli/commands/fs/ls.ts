@@ -11,6 +11,7 @@ interface LsOptions {
   readonly long?: boolean;
   readonly recursive?: boolean;
   readonly humanReadable?: boolean;
+  readonly sync?: boolean;
 }
 
 /** Entries that are fetched and printed at a time. */
@@ -25,14 +26,16 @@ export const lsCommand: CommandSpec<LsOptions> = {
     ['-l, --long', 'with mode, owner, group, size, persistence and time'],
     ['-R, --recursive', 'with everything below'],
     ['-h, --human-readable', 'sizes such as 1.5GiB'],
+    ['--sync', 'look at the UFS now, whatever the sync interval of the mount'],
   ],
   examples: ['sluice fs ls -l /', 'sluice fs ls -R --json /data'],
   async run(context, args, options) {
     const files = await context.files();
     for (const path of args.length === 0 ? ['/'] : args) {
-      const { recursive = false } = options;
+      const { recursive = false, sync = false } = options;
       let page: FileStatus[] = [];
-      for await (const status of files.list(remotePath(path), { recursive, pageSize: PAGE, signal: context.signal })) {
+      const listing = files.list(remotePath(path), { recursive, sync, pageSize: PAGE, signal: context.signal });
+      for await (const status of listing) {
         page.push(status);
         if (page.length < PAGE) continue;
         await show(context, page, options);

@@ -5,14 +5,15 @@ import { formatMode } from '../../file-mode.ts';
 import { formatTime } from '../../time.ts';
 
 /** `sluice fs stat`. */
-export const statCommand: CommandSpec = {
+export const statCommand: CommandSpec<{ readonly sync?: boolean }> = {
   name: 'stat',
   summary: 'show everything that is known of a path',
   arguments: [['<path...>', 'what to show']],
-  async run(context, args) {
+  options: [['--sync', 'look at the UFS now, whatever the sync interval of the mount']],
+  async run(context, args, { sync = false }) {
     const files = await context.files();
     for (const path of args) {
-      const status = await files.stat(path);
+      const status = await files.stat(path, { sync });
       if (context.json) await context.out.json(status);
       else await context.out.table(rowsOf(status));
     }

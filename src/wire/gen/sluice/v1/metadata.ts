@@ -104,6 +104,8 @@ export interface SetAttributesResponse {
 
 export interface GetStatusRequest {
   readonly path: string;
+  /** Look at the UFS first, however young what is known is. */
+  readonly sync: boolean;
 }
 
 export interface GetStatusResponse {
@@ -125,6 +127,8 @@ export interface ListStatusRequest {
   readonly cursor: string;
   /** 1 to 10,000; 0 takes the default of 1,000. */
   readonly limit: number;
+  /** Look at the UFS first, however young what is known is. */
+  readonly sync: boolean;
 }
 
 export interface ListStatusResponse {
@@ -1071,13 +1075,16 @@ export const SetAttributesResponse: MessageFns<SetAttributesResponse> = {
 };
 
 function createBaseGetStatusRequest(): GetStatusRequest {
-  return { path: "" };
+  return { path: "", sync: false };
 }
 
 export const GetStatusRequest: MessageFns<GetStatusRequest> = {
   encode(message: GetStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.path !== "") {
       writer.uint32(10).string(message.path);
+    }
+    if (message.sync !== false) {
+      writer.uint32(16).bool(message.sync);
     }
     return writer;
   },
@@ -1101,6 +1108,14 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
             }
 
             message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sync = reader.bool();
             continue;
           }
         }
@@ -1255,7 +1270,7 @@ export const ExistsResponse: MessageFns<ExistsResponse> = {
 };
 
 function createBaseListStatusRequest(): ListStatusRequest {
-  return { path: "", recursive: false, cursor: "", limit: 0 };
+  return { path: "", recursive: false, cursor: "", limit: 0, sync: false };
 }
 
 export const ListStatusRequest: MessageFns<ListStatusRequest> = {
@@ -1271,6 +1286,9 @@ export const ListStatusRequest: MessageFns<ListStatusRequest> = {
     }
     if (message.limit !== 0) {
       writer.uint32(32).uint32(message.limit);
+    }
+    if (message.sync !== false) {
+      writer.uint32(40).bool(message.sync);
     }
     return writer;
   },
@@ -1318,6 +1336,14 @@ export const ListStatusRequest: MessageFns<ListStatusRequest> = {
             }
 
             message.limit = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sync = reader.bool();
             continue;
           }
         }
