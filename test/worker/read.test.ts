@@ -224,7 +224,7 @@ describe('clients', () => {
     await cached(service, 3);
     service.ufs.put('dir/file', fileBytes(9 * PAGE));
     const client = new BlockClient({ token: undefined, socketsPerWorker: 1, timeoutMs: 5000 });
-    const read = client.read(`127.0.0.1:${service.port}`, request, { start: 0, end: 8 * PAGE });
+    const read = client.read(`127.0.0.1:${service.port}`, request, { start: 0, end: 8 * PAGE }, Buffer.alloc(8 * PAGE));
     await expect(read).rejects.toMatchObject({ code: 'STALE' });
     client.close();
   });
