@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileSystem } from '../../src/client/file-system.ts';
 import { SluiceError } from '../../src/model/errors.ts';
-import { type Node, ProcessCluster, pause } from '../support/process-cluster.ts';
+import { ProcessCluster, pause } from '../support/process-cluster.ts';
 import { digestOf, Ledger } from './ledger.ts';
 
 /** What happens to the leader: its process dies, hangs for a while, or is restarted in good order. */
@@ -31,8 +31,6 @@ export interface FailoverResult {
 }
 
 const WAIT_MS = 30_000;
-/** What `sluice_master_raft_role_number` shows in a leader. */
-const LEADER = 3;
 
 /**
  * Writers create files with content while the leader suffers, again and again. Afterwards every acknowledged file must be
@@ -88,7 +86,7 @@ async function inject(
   fault: Fault,
   round: number,
 ): Promise<number> {
-  const leader = await leaderOf(cluster);
+  const leader = await cluster.leader();
   const begun = performance.now();
   const ended = fault === 'restart' ? leader.stop('SIGTERM') : undefined;
   if (fault !== 'restart') leader.signal(fault === 'kill' ? 'SIGKILL' : 'SIGSTOP');
@@ -140,16 +138,6 @@ function contentOf(lane: number, count: number): Uint8Array {
   const length = 100 + ((lane * 7919 + count * 104_729) % 9000);
   const line = Buffer.from(`writer ${lane} file ${count}\n`);
   return Buffer.alloc(length, line);
-}
-
-async function leaderOf(cluster: ProcessCluster): Promise<Node> {
-  const deadline = performance.now() + WAIT_MS;
-  while (performance.now() < deadline) {
-    for (const master of cluster.masters)
-      if ((await master.metric('sluice_master_raft_role_number')) === LEADER) return master;
-    await pause(20);
-  }
-  throw new Error('No master leads');
 }
 
 async function acknowledgedBeyond(ledger: Ledger, count: number): Promise<void> {

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const ENTRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
+/** What `sluice_master_raft_role_number` shows in a leader. */
+const LEADER = 3;
 
 /** Ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
@@ -66,9 +68,8 @@ export class Node {
   start(): void {
     if (this.running) throw new Error(`${this.name} runs already`);
     const log = createWriteStream(this.#log, { flags: 'a' });
-    const { PATH = '', HOME = '/', USER = 'root' } = process.env;
     const child = spawn(process.execPath, [ENTRY, this.role], {
-      env: { PATH, HOME, USER, ...this.#environment },
+      env: { ...baseEnvironment(), ...this.#environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout?.pipe(log, { end: false });
@@ -120,6 +121,14 @@ export class Node {
       .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(labels))
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
+}
+
+/** What a command line did. */
+export interface CommandResult {
+  /** null when a signal ended it. */
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
 }
 
 export interface ClusterOptions {
@@ -213,6 +222,19 @@ export class ProcessCluster {
     return this.masters.map((master) => master.address);
   }
 
+  /** The master that leads, as soon as one says so. */
+  async leader(): Promise<Node> {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (performance.now() < deadline) {
+      for (const master of this.masters) {
+        const role = await master.metric('sluice_master_raft_role_number').catch(() => 0);
+        if (role === LEADER) return master;
+      }
+      await pause(20);
+    }
+    throw new Error('No master leads');
+  }
+
   /** Waits until every process answers that it is ready. */
   async waitUntilReady(nodes: readonly Node[] = this.nodes): Promise<void> {
     const deadline = performance.now() + START_TIMEOUT_MS;
@@ -226,11 +248,36 @@ export class ProcessCluster {
     }
   }
 
+  /** Runs a command line as a process of its own, against this cluster. */
+  command(...args: readonly string[]): Promise<CommandResult> {
+    const environment = asEnvironment({ 'client.masters': this.addresses.join(',') });
+    const child = spawn(process.execPath, [ENTRY, ...args], {
+      cwd: this.folder,
+      env: { ...baseEnvironment(), ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    return new Promise((resolve, reject) => {
+      const [out, err]: [Buffer[], Buffer[]] = [[], []];
+      child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+      child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+      child.once('error', reject);
+      child.once('close', (code) => {
+        resolve({ code, out: Buffer.concat(out).toString('utf8'), err: Buffer.concat(err).toString('utf8') });
+      });
+    });
+  }
+
   async close(): Promise<void> {
     for (const node of this.nodes) if (node.running) node.signal('SIGCONT');
     await Promise.all(this.nodes.map((node) => node.stop('SIGKILL')));
     if (this.#temporary) rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Nothing of the settings of whoever runs the tests reaches the processes. */
+function baseEnvironment(): Record<string, string> {
+  const { PATH = '', HOME = '/', USER = 'root' } = process.env;
+  return { PATH, HOME, USER };
 }
 
 /** A turn of a polling loop that waits for another process. */
