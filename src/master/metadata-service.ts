@@ -1,4 +1,5 @@
 import { must } from '../base/assert.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Command, Outcome } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import { listPage } from '../model/listing.ts';
@@ -25,11 +26,18 @@ export interface MetadataParts {
   readonly sync: UfsSync;
   readonly mounted: MountedChanges;
   readonly metrics: OperationMetrics;
+  readonly clock: Clock;
   /** Block size of files that are created without one. */
   readonly blockSizeBytes: number;
   /** The workers as the leader publishes them. */
   workers(): Promise<WorkerList>;
 }
+
+/**
+ * A page of a listing that took so long enters no further directory: its client gives up an operation after some time,
+ * and a page may enter a thousand directories of a slow UFS.
+ */
+const PAGE_MS = 2000;
 
 const NOTHING = Object.freeze({});
 
@@ -124,7 +132,8 @@ class MetadataService {
   }
 
   async listStatus(request: ListRequest, context: OperationContext): Promise<ListReply> {
-    const { callers, state, sync } = this.#parts;
+    const { callers, state, sync, clock } = this.#parts;
+    const endMs = clock.monotonicMs() + PAGE_MS;
     const anew = request.sync === true;
     const { path: top } = await this.#look(request.path, context, anew && request.cursor === '');
     const ahead = new ListingAhead(sync, context.signal);
@@ -135,9 +144,11 @@ class MetadataService {
       const walked = walk(state.state, top);
       if (target(walked) === undefined) throw SluiceError.of(notFound(walked));
     };
-    const foresee = (directories: readonly Located[]): void => ahead.foresee(directories);
     try {
-      const reply = await listPage(state.state, callers.of(context.principal), request, enter, foresee);
+      const reply = await listPage(state.state, callers.of(context.principal), request, enter, {
+        foresee: (directories) => ahead.foresee(directories),
+        enough: () => clock.monotonicMs() >= endMs,
+      });
       if (isRefusal(reply)) throw SluiceError.of(reply);
       return reply;
     } finally {

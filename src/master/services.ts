@@ -81,6 +81,7 @@ export class MasterServices implements Closeable {
       sync: ufsSync,
       mounted,
       metrics: new OperationMetrics(metrics, clock),
+      clock,
       blockSizeBytes: options.blockSize,
       workers: () => this.workers.list(),
     });

@@ -30,6 +30,13 @@ export type EnterDirectory = (directory: Located) => Promise<void>;
 /** Told which directories a recursive listing will enter, in that order, as soon as it knows. It may enter fewer. */
 export type ForeseeDirectories = (directories: readonly Located[]) => void;
 
+/** What a page may be told besides. */
+export interface PageOptions {
+  readonly foresee?: ForeseeDirectories;
+  /** Asked before a directory is entered: whether the page, when it has entries, ends here for its cursor to go on. */
+  enough?(): boolean;
+}
+
 /** A directory that is being listed. */
 interface Frame {
   readonly inode: DirectoryInode;
@@ -49,7 +56,7 @@ interface Page {
   readonly recursive: boolean;
   readonly limit: number;
   readonly enter: EnterDirectory;
-  readonly foresee: ForeseeDirectories;
+  readonly options: PageOptions;
 }
 
 /**
@@ -63,7 +70,7 @@ export async function listPage(
   caller: Caller,
   request: ListRequest,
   enter: EnterDirectory,
-  foresee: ForeseeDirectories = () => undefined,
+  options: PageOptions = {},
 ): Promise<ListReply | Refusal> {
   const { limit } = request;
   if (!Number.isInteger(limit) || limit < 0 || limit > MAX_LIST_LIMIT) {
@@ -83,7 +90,7 @@ export async function listPage(
     recursive: request.recursive,
     limit: limit === 0 ? DEFAULT_LIST_LIMIT : limit,
     enter,
-    foresee,
+    options,
   });
   if (refusal !== undefined) return refusal;
   const frames = stack.map((frame) => ({ directoryId: frame.inode.id, after: frame.after }));
@@ -92,8 +99,9 @@ export async function listPage(
 
 /** Takes entries from the innermost directory until the page is full or, leaving the stack empty, all are answered. */
 async function fill(state: State, caller: Caller, stack: Frame[], page: Page): Promise<Refusal | undefined> {
-  const { entries, recursive, limit } = page;
+  const { entries, recursive, limit, options } = page;
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+    if (frame.after === '' && entries.length > 0 && options.enough?.() === true) return undefined;
     if (frame.waiting.length === 0 && !frame.ended) await scan(state, caller, frame, page);
     const next = frame.waiting[0];
     if (next === undefined) {
@@ -124,7 +132,7 @@ async function scan(state: State, caller: Caller, frame: Frame, page: Page): Pro
   const rows = await state.scan('inode', { prefix, after, limit });
   frame.waiting = rows.map(({ key, row }) => ({ name: key.slice(prefix.length), inode: row }));
   frame.ended = rows.length < limit;
-  if (page.recursive) page.foresee(directoriesOf(state, caller, frame));
+  if (page.recursive) page.options.foresee?.(directoriesOf(state, caller, frame));
 }
 
 /** The directories that wait in a frame, but for those that the caller may not list. */

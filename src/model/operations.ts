@@ -101,6 +101,7 @@ export interface ListRequest {
 }
 
 export interface ListReply {
+  /** May be fewer than asked for before the end: whoever waits for slow directories gets what there is. */
   readonly entries: readonly FileStatus[];
   /** Where the next page begins; empty at the end. */
   readonly cursor: string;

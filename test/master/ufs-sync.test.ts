@@ -245,6 +245,23 @@ describe('a directory', () => {
     expect(ufs.count('list') - before).toBe(looks);
   });
 
+  it('that is slow ends the page of a recursive listing, which goes on from there', async () => {
+    for (const name of ['a/f', 'b/f', 'c/f']) put(name, 'x');
+    await mounted(-1);
+    ufs.before = async (call) => {
+      if (call === 'list') await master.time.advance(2000);
+    };
+    const pages: string[][] = [];
+    let cursor = '';
+    do {
+      const reply = await master.ask('listStatus', { path: '/m', recursive: true, cursor, limit: 0 });
+      pages.push(reply.entries.map(({ path }) => path));
+      cursor = reply.cursor;
+    } while (cursor !== '');
+    expect(pages[0]).toEqual(['/m/a']);
+    expect(pages.flat()).toEqual(['/m/a', '/m/a/f', '/m/b', '/m/b/f', '/m/c', '/m/c/f']);
+  });
+
   it('that fails to load ahead changes nothing, and is asked for again when it is entered', async () => {
     for (const name of ['a/f', 'b/f']) put(name, 'x');
     await mounted(-1);

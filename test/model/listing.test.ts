@@ -56,11 +56,25 @@ describe('a listing', () => {
     const told: string[] = [];
     const foresee = (directories: readonly Located[]) => void told.push(...directories.map(({ path }) => path));
     const request = { path: '/d', recursive: true, cursor: '', limit: 0 };
-    await listPage(world.store, ROOT, request, stay, foresee);
+    await listPage(world.store, ROOT, request, stay, { foresee });
     expect(told).toEqual(['/d/a', '/d/b', '/d/c', '/d/a/x']);
     told.length = 0;
-    await listPage(world.store, ROOT, { ...request, recursive: false }, stay, foresee);
+    await listPage(world.store, ROOT, { ...request, recursive: false }, stay, { foresee });
     expect(told).toEqual([]);
+  });
+
+  test('ends a page before the next directory when it is told that it is enough, and never without an entry', async () => {
+    const world = new World();
+    for (const path of ['/d/a/x/f', '/d/b', '/d/c/f', '/d/e']) world.file(path);
+    const pages: string[][] = [];
+    let cursor = '';
+    do {
+      const request = { path: '/d', recursive: true, cursor, limit: 0 };
+      const reply = (await listPage(world.store, ROOT, request, stay, { enough: () => true })) as ListReply;
+      pages.push(reply.entries.map(({ path }) => path));
+      cursor = reply.cursor;
+    } while (cursor !== '');
+    expect(pages).toEqual([['/d/a'], ['/d/a/x'], ['/d/a/x/f', '/d/b', '/d/c'], ['/d/c/f', '/d/e']]);
   });
 
   test('of a file is the file', async () => {

@@ -88,6 +88,7 @@ export class MasterServices {
       sync: this.sync,
       mounted: this.mounted,
       metrics: new OperationMetrics(this.metrics, this.time),
+      clock: this.time,
       blockSizeBytes: 64 * 2 ** 20,
       workers: () => this.workers.list(),
     });

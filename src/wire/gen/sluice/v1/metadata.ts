@@ -132,6 +132,7 @@ export interface ListStatusRequest {
 }
 
 export interface ListStatusResponse {
+  /** May be fewer than asked for before the end. */
   readonly entries: readonly FileStatus[];
   /** Empty at the end. */
   readonly cursor: string;
