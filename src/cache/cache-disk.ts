@@ -2,16 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { contentFolder, META_NAME, pageName, pagesFolder, shardFolder, temporaryFolder } from './cache-layout.ts';
-import type { CachedContent } from './cached-content.ts';
+import { type CachedContent, placeOfNumber } from './cached-content.ts';
 import { type ContentMeta, encodeContentMeta } from './content-meta.ts';
+import { type OpenPage, OpenPages } from './open-pages.ts';
 import {
   areChunksSound,
+  type ContentTag,
   coveringChunks,
   encodePageHeader,
   isHeaderOf,
   type PagePlace,
   type PageRange,
   pageHeaderBytes,
+  partMemoryBytes,
 } from './page-file.ts';
 import type { ContentKey } from './page-store.ts';
 
@@ -28,16 +31,52 @@ interface FolderSync {
   running: Promise<void> | undefined;
 }
 
-/** The bytes at a position; fewer only at the end of the file. */
-async function readExactly(file: fs.FileHandle, position: number, lengthBytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(lengthBytes);
+/** Fills `memory` with the bytes at a position. @returns false at the end of the file. */
+async function readExactly(file: fs.FileHandle, position: number, memory: Uint8Array): Promise<boolean> {
   let filled = 0;
-  while (filled < lengthBytes) {
-    const { bytesRead } = await file.read(buffer, filled, lengthBytes - filled, position + filled);
-    if (bytesRead === 0) break;
+  while (filled < memory.length) {
+    const { bytesRead } = await file.read(memory, filled, memory.length - filled, position + filled);
+    if (bytesRead === 0) return false;
     filled += bytesRead;
   }
-  return buffer.subarray(0, filled);
+  return true;
+}
+
+/** A content keeps its tag when its folder is renamed. */
+function openName(tag: ContentTag, place: PagePlace): string {
+  return `${tag}-${place.block}-${place.page}`;
+}
+
+interface WantedPart {
+  readonly tag: ContentTag;
+  readonly place: PagePlace;
+  readonly lengthBytes: number;
+  readonly range: PageRange;
+}
+
+/** The part, verified, somewhere in `memory`. A header is read once for as long as its file is open. */
+async function readPart(page: OpenPage, wanted: WantedPart, memory: Uint8Array): Promise<Uint8Array | undefined> {
+  const { tag, place, lengthBytes, range } = wanted;
+  const { start, end } = coveringChunks(range, lengthBytes);
+  const headerBytes = pageHeaderBytes(lengthBytes);
+  let { header } = page;
+  let chunks = memory.subarray(0, end - start);
+  if (header === undefined && start === 0) {
+    chunks = memory.subarray(headerBytes, headerBytes + end);
+    if (!(await readExactly(page.file, 0, memory.subarray(0, headerBytes + end)))) return undefined;
+    header = Buffer.from(memory.subarray(0, headerBytes));
+  } else {
+    if (header === undefined) {
+      header = Buffer.alloc(headerBytes);
+      if (!(await readExactly(page.file, 0, header))) return undefined;
+    }
+    if (!(await readExactly(page.file, headerBytes + start, chunks))) return undefined;
+  }
+  if (page.header === undefined) {
+    if (!isHeaderOf(header, tag, place, lengthBytes)) return undefined;
+    page.header = header;
+  }
+  return areChunksSound(header, start, chunks) ? chunks.subarray(range.start - start, range.end - start) : undefined;
 }
 
 /**
@@ -48,6 +87,7 @@ export class CacheDisk {
   readonly folder: string;
   readonly #fs: DiskFunctions;
   readonly #syncs = new Map<string, FolderSync>();
+  readonly #pages = new OpenPages();
   /** Tells the temporary names of this process's life apart. */
   readonly #life = randomUUID().slice(0, 8);
   #temporaryCount = 0;
@@ -126,42 +166,41 @@ export class CacheDisk {
   }
 
   /**
-   * A part of a page; undefined when its file is damaged there. Reads and verifies only the chunks that cover it.
+   * A part of a page, in `memory` (of `partMemoryBytes`) when it is given; undefined when its file is damaged there.
+   * Reads and verifies only the chunks that cover it.
    * @throws ENOENT when there is no such file.
    */
-  async readPage(
+  readPage(
     content: CachedContent,
     place: PagePlace,
     lengthBytes: number,
     range: PageRange,
+    memory?: Uint8Array,
   ): Promise<Uint8Array | undefined> {
-    const headerBytes = pageHeaderBytes(lengthBytes);
-    const { start, end } = coveringChunks(range, lengthBytes);
-    const file = await this.#fs.open(join(content.folder, pageName(place, lengthBytes)), 'r');
-    let header: Buffer;
-    let chunks: Buffer;
-    try {
-      if (start === 0) {
-        const all = await readExactly(file, 0, headerBytes + end);
-        header = all.subarray(0, headerBytes);
-        chunks = all.subarray(headerBytes);
-      } else {
-        header = await readExactly(file, 0, headerBytes);
-        chunks = await readExactly(file, headerBytes + start, end - start);
-      }
-    } finally {
-      await file.close();
-    }
-    const sound =
-      chunks.length === end - start &&
-      isHeaderOf(header, content.tag, place, lengthBytes) &&
-      areChunksSound(header, start, chunks);
-    return sound ? chunks.subarray(range.start - start, range.end - start) : undefined;
+    const path = join(content.folder, pageName(place, lengthBytes));
+    const wanted = { tag: content.tag, place, lengthBytes, range };
+    return this.#pages.use(
+      openName(content.tag, place),
+      () => this.#fs.open(path, 'r'),
+      (page) => readPart(page, wanted, memory ?? Buffer.allocUnsafeSlow(partMemoryBytes(range, lengthBytes))),
+    );
+  }
+
+  /** Closes what is open of a content that goes away. */
+  async closePages(content: CachedContent): Promise<void> {
+    await Promise.all(
+      [...content.pages.keys()].map((number) => this.#pages.drop(openName(content.tag, placeOfNumber(number)))),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#pages.close();
   }
 
   /** Absence is no error. */
   async removePage(content: CachedContent, place: PagePlace, lengthBytes: number): Promise<void> {
     try {
+      await this.#pages.drop(openName(content.tag, place));
       await this.#fs.unlink(join(content.folder, pageName(place, lengthBytes)));
     } catch (thrown) {
       if (!isAbsence(thrown)) throw thrown;

@@ -39,7 +39,6 @@ export class DiskPageStore implements PageStore {
   readonly #disk: CacheDisk;
   readonly #index = new PageIndex();
   readonly #locks = new KeyedLock();
-  readonly #reads = new Map<number, Promise<Uint8Array | undefined>>();
   readonly #running = new Set<Promise<unknown>>();
   readonly #metrics: PageStoreMetrics;
   readonly #troubles: DiskTroubles;
@@ -83,23 +82,14 @@ export class DiskPageStore implements PageStore {
     const found = this.#find(key);
     if (found === undefined) return Promise.resolve(undefined);
     const { content, slot } = found;
-    const known = this.#reads.get(slot);
-    if (known !== undefined) return known;
-    const read = this.#track(this.#read(content, slot, { start: 0, end: this.#index.lengthOf(slot) }));
-    this.#reads.set(slot, read);
-    // A slot that was freed and taken again meanwhile has another page, whose reading must not be forgotten.
-    const forget = (): void => {
-      if (this.#reads.get(slot) === read) this.#reads.delete(slot);
-    };
-    void read.then(forget, forget);
-    return read;
+    return this.#track(this.#read(content, slot, { start: 0, end: this.#index.lengthOf(slot) }));
   }
 
-  getPart(key: PageKey, range: PageRange): Promise<Uint8Array | undefined> {
+  getPart(key: PageKey, range: PageRange, memory?: Uint8Array): Promise<Uint8Array | undefined> {
     assert(range.start >= 0 && range.start < range.end, 'An empty part of a page is read');
     const found = this.#find(key);
     if (found === undefined || range.end > this.#index.lengthOf(found.slot)) return Promise.resolve(undefined);
-    return this.#track(this.#read(found.content, found.slot, range));
+    return this.#track(this.#read(found.content, found.slot, range, memory));
   }
 
   /** Looks a page up and counts it as used. */
@@ -114,13 +104,18 @@ export class DiskPageStore implements PageStore {
     return { content, slot };
   }
 
-  async #read(content: CachedContent, slot: number, range: PageRange): Promise<Uint8Array | undefined> {
+  async #read(
+    content: CachedContent,
+    slot: number,
+    range: PageRange,
+    memory?: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
     const number = this.#index.numberOf(slot);
     const lengthBytes = this.#index.lengthOf(slot);
     const { folder } = content;
     const stillThere = (): boolean => content.pages.get(number) === slot;
     try {
-      const page = await this.#disk.readPage(content, placeOfNumber(number), lengthBytes, range);
+      const page = await this.#disk.readPage(content, placeOfNumber(number), lengthBytes, range, memory);
       if (page !== undefined) {
         this.#metrics.hits.add(1);
         return page;
@@ -131,7 +126,7 @@ export class DiskPageStore implements PageStore {
         this.#metrics.misses.add(1);
         return undefined;
       }
-      if (stillThere() && content.folder !== folder) return this.#read(content, slot, range);
+      if (stillThere() && content.folder !== folder) return this.#read(content, slot, range, memory);
     }
     this.#metrics.misses.add(1);
     if (stillThere()) {
@@ -268,7 +263,6 @@ export class DiskPageStore implements PageStore {
     const lengthBytes = this.#index.lengthOf(slot);
     const size = pageDiskBytes(lengthBytes);
     this.#index.remove(slot);
-    this.#reads.delete(slot);
     this.#pendingBytes += size;
     this.#deletingBytes += size;
     const unlink = this.#track(this.#disk.removePage(content, placeOfNumber(number), lengthBytes));
@@ -355,13 +349,13 @@ export class DiskPageStore implements PageStore {
 
   async #dropContent(content: CachedContent): Promise<void> {
     const before = this.#index.usedBytes;
-    for (const slot of content.pages.values()) this.#reads.delete(slot);
+    const closed = this.#disk.closePages(content);
     this.#index.removeContent(content);
     const size = before - this.#index.usedBytes;
     this.#pendingBytes += size;
     this.#deletingBytes += size;
     try {
-      await Promise.all(content.unlinking.values());
+      await Promise.all([closed, ...content.unlinking.values()]);
       await this.#disk.removeFolder(content.folder);
     } catch (thrown) {
       throw this.#troubles.refusal(thrown, `cannot drop file ${content.fileId}`);
@@ -387,6 +381,7 @@ export class DiskPageStore implements PageStore {
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
+    await this.#disk.close();
   }
 
   #track<T>(operation: Promise<T>): Promise<T> {

@@ -14,7 +14,7 @@ const FORMAT = 1;
 const CRC_AT = 28;
 const SUMS_AT = 32;
 /** Unit of checksums: checking 64 KiB costs as much as a system call. */
-const CHUNK_BYTES = 64 * 1024;
+export const CHUNK_BYTES = 64 * 1024;
 
 /** Block and page index of a page inside its content. */
 export interface PagePlace {
@@ -40,6 +40,12 @@ export function pageHeaderBytes(lengthBytes: number): number {
 export function coveringChunks(range: PageRange, lengthBytes: number): PageRange {
   const start = Math.floor(range.start / CHUNK_BYTES) * CHUNK_BYTES;
   return { start, end: Math.min(lengthBytes, Math.ceil(range.end / CHUNK_BYTES) * CHUNK_BYTES) };
+}
+
+/** Memory that reading a part of a page takes at most: the chunks that cover it, and the header. */
+export function partMemoryBytes(range: PageRange, pageSizeBytes: number): number {
+  const { start, end } = coveringChunks(range, pageSizeBytes);
+  return end - start + pageHeaderBytes(pageSizeBytes);
 }
 
 function encodeStart(tag: ContentTag, place: PagePlace, lengthBytes: number): Buffer {

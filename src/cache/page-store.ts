@@ -33,8 +33,11 @@ export interface PageStore {
    * use.
    */
   get(key: PageKey): Promise<Uint8Array | undefined>;
-  /** The same for a part of a page (not empty); also undefined when the page is shorter than that. */
-  getPart(key: PageKey, range: PageRange): Promise<Uint8Array | undefined>;
+  /**
+   * The same for a part of a page (not empty); also undefined when the page is shorter than that. The bytes are
+   * somewhere in `memory`, of `partMemoryBytes` at least, when it is given: it is the store's until this resolves.
+   */
+  getPart(key: PageKey, range: PageRange, memory?: Uint8Array): Promise<Uint8Array | undefined>;
   has(key: PageKey): boolean;
   /**
    * Stores a page (1 … pageSizeBytes bytes). Unprotected: best effort, resolves false when it was not admitted or the

@@ -27,19 +27,20 @@ export function replyNothing(outgoing: ServerResponse): void {
   outgoing.end();
 }
 
-/** Writes a chunk and waits until the connection takes more. @returns false when the client has gone. */
-export async function writeChunk(outgoing: ServerResponse, chunk: Uint8Array): Promise<boolean> {
-  if (outgoing.destroyed) return false;
-  if (outgoing.write(chunk)) return true;
-  if (outgoing.destroyed) return false;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      outgoing.off('drain', done);
-      outgoing.off('close', done);
-      resolve();
+/**
+ * Writes a chunk, which ends the reply when it is the last, and waits until the kernel has it: then its memory may be
+ * used again. @returns false when the client has gone; then nobody knows who still reads the memory.
+ */
+export function writeChunk(outgoing: ServerResponse, chunk: Uint8Array, last: boolean): Promise<boolean> {
+  if (outgoing.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const closed = (): void => resolve(false);
+    const flushed = (error?: Error | null): void => {
+      outgoing.off('close', closed);
+      resolve(error === undefined || error === null);
     };
-    outgoing.on('drain', done);
-    outgoing.on('close', done);
+    outgoing.on('close', closed);
+    if (last) outgoing.end(chunk, flushed);
+    else outgoing.write(chunk, flushed);
   });
-  return !outgoing.destroyed;
 }

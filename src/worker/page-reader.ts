@@ -1,9 +1,11 @@
+import { CHUNK_BYTES } from '../cache/page-file.ts';
 import type { PageStore } from '../cache/page-store.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { ByteRange } from '../wire/block-range.ts';
 import { type BlockContent, lastPage, pageLength } from './block-content.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { PageFetcher } from './page-fetcher.ts';
+import { PageMemory } from './page-memory.ts';
 import { SequentialAccess } from './sequential-access.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -24,13 +26,22 @@ export interface Reading {
   /** Pages that are in the cache, and not, as the reading begins. */
   readonly hits: number;
   readonly misses: number;
-  /** The bytes of the range in order. A chunk's memory counts as used until the next one is asked for. */
+  /**
+   * The bytes of the range in order. A chunk's memory is the caller's until he asks for the next one: then other bytes
+   * may be read into it. Whoever ends early keeps it.
+   */
   readonly chunks: AsyncGenerator<Uint8Array, void, undefined>;
 }
 
 interface WindowEntry {
   readonly page: number;
-  readonly bytes: Promise<Uint8Array>;
+  readonly bytes: Promise<PageBytes>;
+}
+
+interface PageBytes {
+  readonly bytes: Uint8Array;
+  /** Where they are, when the memory is this reader's alone. */
+  readonly memory: Buffer | undefined;
 }
 
 /** Reads ranges of blocks through the cache. */
@@ -38,10 +49,12 @@ export class PageReader {
   readonly #options: PageReaderOptions;
   readonly #sequential: SequentialAccess;
   readonly #fetchPages: number;
+  readonly #memory: PageMemory;
 
   constructor(options: PageReaderOptions) {
     this.#options = options;
     this.#fetchPages = Math.max(1, Math.floor(options.fetchBytes / options.store.pageSizeBytes));
+    this.#memory = new PageMemory(options.store.pageSizeBytes);
     this.#sequential = new SequentialAccess(this.#fetchPages);
   }
 
@@ -78,67 +91,64 @@ export class PageReader {
     try {
       for (let page = pages.first; page <= pages.last; page += 1) {
         // The first page waits for memory; further ones are a convenience and come only while memory is free.
-        if (window.length === 0) await budget.acquire(pageLength(content, page), signal);
+        if (window.length === 0) await budget.acquire(this.#heldBytes(content, page), signal);
         while (next <= pages.last && window.length < windowPages) {
-          if (next > page && !budget.tryAcquire(pageLength(content, next))) break;
+          if (next > page && !budget.tryAcquire(this.#heldBytes(content, next))) break;
           window.push({ page: next, bytes: this.#start(content, next, range, pages.fetchUpTo) });
           next += 1;
         }
-        const bytes = await (window[0] as WindowEntry).bytes;
+        const { bytes, memory } = await (window[0] as WindowEntry).bytes;
         if (signal.aborted) throw new SluiceError('CANCELLED', 'The caller gave up');
         yield bytes;
         window.shift();
-        budget.release(pageLength(content, page));
+        if (memory !== undefined) this.#memory.give(memory);
+        budget.release(this.#heldBytes(content, page));
       }
     } finally {
-      for (const entry of window) budget.release(pageLength(content, entry.page));
+      for (const entry of window) budget.release(this.#heldBytes(content, entry.page));
     }
   }
 
   /**
    * What a range needs of a page, from the cache or its flight; never throws at once, so that the window stays whole.
    */
-  #start(content: BlockContent, page: number, range: ByteRange, fetchUpTo: number): Promise<Uint8Array> {
+  #start(content: BlockContent, page: number, range: ByteRange, fetchUpTo: number): Promise<PageBytes> {
     const { fetcher, metrics } = this.#options;
     const base = page * content.pageSizeBytes;
     const part = { start: Math.max(0, range.start - base), end: Math.min(pageLength(content, page), range.end - base) };
     const flight = fetcher.flight(content, page);
     const cached = flight === undefined && this.#has(content, page);
+    (cached ? metrics.bytesFromCache : metrics.bytesFromUfs).add(part.end - part.start);
     const bytes = cached
       ? this.#cached(content, page, part)
-      : (flight ?? this.#fetch(content, page, fetchUpTo)).then((whole) => whole.subarray(part.start, part.end));
-    const counter = cached ? metrics.bytesFromCache : metrics.bytesFromUfs;
-    const counted = bytes.then((given) => {
-      counter.add(given.length);
-      return given;
-    });
+      : partOf(flight ?? this.#fetch(content, page, fetchUpTo), part);
     // Whoever stops reading does not wait for the pages behind; their errors have no one to tell.
-    counted.catch(() => undefined);
-    return counted;
+    bytes.catch(() => undefined);
+    return bytes;
   }
 
-  async #cached(content: BlockContent, page: number, part: ByteRange): Promise<Uint8Array> {
+  async #cached(content: BlockContent, page: number, part: ByteRange): Promise<PageBytes> {
     const { fileId, version, block } = content;
     const { store, fetcher } = this.#options;
     const key = { fileId, version, block, page };
-    const length = pageLength(content, page);
-    if (part.end - part.start <= length / 2) {
-      const bytes = await store.getPart(key, part);
-      if (bytes !== undefined) return bytes;
-    } else {
-      const bytes = await store.get(key);
-      if (bytes?.length === length) return bytes.subarray(part.start, part.end);
-      // Only a wrong writer can have caused another length.
-      if (bytes !== undefined && content.ufs === undefined)
-        throw new SluiceError(
-          'CORRUPT',
-          `Page ${page} of block ${block} of file ${fileId} has ${bytes.length} bytes here ` +
-            `instead of ${length}: ask another worker, or write the file again`,
-        );
-    }
+    const memory = this.#memory.take(part);
+    const bytes = await store.getPart(key, part, memory);
+    if (bytes !== undefined) return { bytes, memory };
+    this.#memory.give(memory);
+    // Only a wrong writer can have made it shorter.
+    if (content.ufs === undefined && store.has(key))
+      throw new SluiceError(
+        'CORRUPT',
+        `Page ${page} of block ${block} of file ${fileId} is shorter here than it should be, or cannot be read: ` +
+          'ask another worker, or write the file again',
+      );
     // Evicted or damaged meanwhile.
-    const whole = await (fetcher.flight(content, page) ?? this.#fetch(content, page, page));
-    return whole.subarray(part.start, part.end);
+    return partOf(fetcher.flight(content, page) ?? this.#fetch(content, page, page), part);
+  }
+
+  /** Bytes of memory that a page of a reply is counted as: small ones take a whole chunk. */
+  #heldBytes(content: BlockContent, page: number): number {
+    return Math.max(pageLength(content, page), Math.min(CHUNK_BYTES, content.pageSizeBytes));
   }
 
   /** Fetches the page and the missing ones behind it, as far as one read may go. */
@@ -155,6 +165,11 @@ export class PageReader {
       count += 1;
     return fetcher.fetch(content, content.ufs.mountId, content.ufs.path, page, count);
   }
+}
+
+async function partOf(whole: Promise<Uint8Array>, part: ByteRange): Promise<PageBytes> {
+  // Others who wait for the same page have the same memory.
+  return { bytes: (await whole).subarray(part.start, part.end), memory: undefined };
 }
 
 function notHere(content: BlockContent): SluiceError {

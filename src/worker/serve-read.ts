@@ -37,10 +37,9 @@ export async function serveRead(
   const content = contentOf(request, pageSizeBytes);
   const range = rangeOf(incoming.headers.range, content.blockLength);
   const { hits, misses, chunks } = reader.open(content, range, signal);
-  let begun = false;
+  let left = range.end - range.start;
   for await (const chunk of chunks) {
-    if (!begun) {
-      begun = true;
+    if (!outgoing.headersSent) {
       outgoing.writeHead(incoming.headers.range === undefined ? 200 : 206, {
         'content-type': 'application/octet-stream',
         'content-length': range.end - range.start,
@@ -50,7 +49,7 @@ export async function serveRead(
         [BLOCK_HEADERS.missPages]: misses,
       });
     }
-    if (!(await writeChunk(outgoing, chunk))) return;
+    left -= chunk.length;
+    if (!(await writeChunk(outgoing, chunk, left === 0))) return;
   }
-  outgoing.end();
 }

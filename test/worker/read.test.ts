@@ -289,6 +289,51 @@ describe('clients', () => {
     expect(received).toBeGreaterThan(size);
     expect(service.budgets.read.usedBytes).toBe(0);
   });
+
+  test('slow ones get their bytes, though the memory of pages is used again and again meanwhile', async () => {
+    // More than the buffers of a connection take, so that the worker holds pages that the kernel has not taken yet.
+    const size = 16 * 2 ** 20;
+    const service = await openService({ memory: 2 ** 27, fetchBytes: 2 ** 20 });
+    const words = Uint32Array.from({ length: size / 4 }, (_, at) => Math.imul(at, 2654435761));
+    const bytes = Buffer.from(words.buffer);
+    const request = { ...fileIn(service, bytes), blockLength: size };
+    await service.send(request);
+    await cached(service, size / PAGE);
+    const { target } = formatBlockRequest(request);
+    const slow = Array.from({ length: 4 }, () => {
+      const socket = connect(service.port, '127.0.0.1');
+      const parts: Buffer[] = [];
+      socket.pause();
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      socket.on('data', (part) => parts.push(part));
+      return { socket, parts };
+    });
+    let seen = -1;
+    for (let quiet = 0; quiet < 1000; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const now = await service.metric('sluice_cache_page_hits_total');
+      quiet = now === seen && service.budgets.read.usedBytes > 0 ? quiet + 1 : 0;
+      seen = now;
+    }
+    const ranges = Array.from({ length: 300 }, (_, at) => {
+      const start = (at * 1_234_577) % (size - 40_000);
+      return { start, end: start + 1 + ((at * 7919) % 40_000) };
+    });
+    const lane = async (own: typeof ranges): Promise<void> => {
+      for (const { start, end } of own) {
+        const { body } = await service.send(request, range(start, end));
+        expect(body.equals(bytes.subarray(start, end))).toBe(true);
+      }
+    };
+    await Promise.all([0, 1, 2, 3, 4, 5].map((nth) => lane(ranges.filter((_, at) => at % 6 === nth))));
+    for (const { socket } of slow) socket.resume();
+    await Promise.all(slow.map(({ socket }) => once(socket, 'close')));
+    for (const { parts } of slow) {
+      const reply = Buffer.concat(parts);
+      expect(reply.subarray(reply.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
+    }
+    expect(service.budgets.read.usedBytes).toBe(0);
+  });
 });
 
 describe('requests that are wrong', () => {
