@@ -46,5 +46,5 @@ export async function proposeLoad(
 /** What is said when a UFS did not answer in time. */
 export function ufsTimedOut(parts: SyncParts, uri: string): SluiceError {
   const message = `UFS ${uri} did not answer within ${parts.ufsTimeoutMs} ms: check it, or raise master.ufs.timeout`;
-  return new SluiceError('UNAVAILABLE', message, { details: { uri } });
+  return new SluiceError('UNAVAILABLE', message, { details: { ufs: uri } });
 }

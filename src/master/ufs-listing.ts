@@ -10,6 +10,7 @@ import type { Ufs } from '../ufs/ufs.ts';
 import type { PathWatch } from './path-locks.ts';
 import { proposeLoad, type SyncParts, ufsTimedOut } from './sync-parts.ts';
 import { differs, isOfUfs } from './ufs-difference.ts';
+import { failureOfUfs } from './ufs-registry.ts';
 import { emptyOut } from './ufs-removal.ts';
 
 /** Facts in one command at most. */
@@ -166,7 +167,7 @@ class ListingRun {
     } catch (thrown) {
       // A directory that only we know has no children there.
       if (inode.persistence === 'cached' && SluiceError.from(thrown).code === 'NOT_FOUND') return;
-      throw thrown;
+      throw failureOfUfs(mount, thrown);
     } finally {
       // Not after a page that never came: the iterator would wait for it.
       if (!controller.signal.aborted) await pages.return?.();

@@ -42,7 +42,13 @@ export class UfsRegistry {
   /** Runs `task` with the UFS of `mount`, when there is room. @throws what opening or the task throws. */
   async use<T>(mount: Mount, task: (ufs: Ufs) => Promise<T>): Promise<T> {
     const opened = this.#of(mount);
-    return opened.slots.run(async () => task(await opened.ufs));
+    return opened.slots.run(async () => {
+      try {
+        return await task(await opened.ufs);
+      } catch (thrown) {
+        throw failureOfUfs(mount, thrown);
+      }
+    });
   }
 
   /** The UFS of `mount`, for what streams and must not hold a place among the calls. */
@@ -112,4 +118,13 @@ export class UfsRegistry {
 
 function newOpened(mount: Mount, ufs: Promise<Ufs>): Opened {
   return { ufs, slots: new Slots(`calls to the UFS of mount point ${mount.path}`, CONCURRENT_CALLS, QUEUED_CALLS) };
+}
+
+/** Tells a client that the UFS has failed, not the masters: it need not ask them again and again. */
+export function failureOfUfs(mount: Mount, thrown: unknown): unknown {
+  if (!(thrown instanceof SluiceError)) return thrown;
+  return new SluiceError(thrown.code, thrown.message, {
+    details: { ...thrown.details, ufs: mount.uri },
+    cause: thrown,
+  });
 }

@@ -227,7 +227,9 @@ export class MetadataChannel implements MasterLinkListener {
       return;
     }
     const fateUnknown = refusal.details['fate'] === 'unknown' || isTransportError(refusal);
-    if (refusal.code === 'UNAVAILABLE' && (call.session === undefined || fateUnknown)) {
+    // A UFS that is away is no reason to ask the masters until the time is over.
+    const mayPass = refusal.code === 'UNAVAILABLE' && refusal.details['ufs'] === undefined;
+    if (mayPass && (call.session === undefined || fateUnknown)) {
       this.#later(call);
       return;
     }

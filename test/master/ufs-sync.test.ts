@@ -145,7 +145,7 @@ describe('a path', () => {
     put('f', 'x');
     await mounted(INTERVAL_MS);
     ufs.failOnce('stat');
-    await expect(exists('/m/f')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(exists('/m/f')).rejects.toMatchObject({ code: 'UNAVAILABLE', details: { ufs: expect.anything() } });
     expect(await exists('/m/f')).toBe(true);
   });
 

@@ -199,6 +199,21 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     expect(new Set(ids().map((id) => `${id.client}/${id.sequence}`)).size).toBe(1);
   });
 
+  test('a read that a UFS refused is refused, and not asked for again', async () => {
+    let asked = 0;
+    const master = own(
+      await startMaster({
+        getStatus: async () => {
+          asked += 1;
+          throw new SluiceError('UNAVAILABLE', 'its disk is away', { details: { ufs: 'file:///data' } });
+        },
+      }),
+    );
+    const channel = own(openChannel([master.address], { protocol }));
+    await expect(channel.call('getStatus', { path: '/d' })).rejects.toMatchObject({ message: 'its disk is away' });
+    expect(asked).toBe(1);
+  });
+
   test('the first mutation of a session goes alone', async () => {
     const gate = new Gate<void>();
     const began = new Gate<void>();
