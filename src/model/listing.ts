@@ -28,7 +28,7 @@ type State = StateReader & StateScanner;
 export type EnterDirectory = (directory: Located) => Promise<void>;
 
 /** Told which directories a recursive listing will enter, in that order, as soon as it knows. It may enter fewer. */
-export type ForeseeDirectories = (directories: readonly Located[]) => void;
+type ForeseeDirectories = (directories: readonly Located[]) => void;
 
 /** What a page may be told besides. */
 export interface PageOptions {

@@ -3,7 +3,7 @@ import type { ProcessCluster } from '../support/process-cluster.ts';
 import { type CompareOptions, compareTree, type TreeComparison } from './tree.ts';
 
 /** One comparison of a whole tree, and what it cost. */
-export interface TreePass {
+interface TreePass {
   readonly comparison: TreeComparison;
   readonly seconds: number;
   /** What the workers' metrics moved by. */
