@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { PageStore } from '../cache/page-store.ts';
 import type { Logger } from '../host/logger.ts';
 import { SluiceError } from '../model/errors.ts';
@@ -49,6 +50,8 @@ export class PageFetcher {
 
   constructor(options: PageFetcherOptions) {
     this.#options = options;
+    // Each read listens to it, and there may be many at a time: no leak that an operator should be warned of.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** The page when it is on its way. */

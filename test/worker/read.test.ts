@@ -67,6 +67,24 @@ describe('hits and misses', () => {
     expect(service.ufs.reads).toEqual([{ path: 'dir/file', offset: 0, lengthBytes: 6 * PAGE }]);
   });
 
+  test('many reads of the UFS at a time are no reason to warn of a leak', async () => {
+    const service = await openService();
+    const warnings: Error[] = [];
+    const hear = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', hear);
+    let open: () => void = () => undefined;
+    service.ufs.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const request = fileIn(service, fileBytes(10));
+    const replies = Array.from({ length: 20 }, (_, fileId) => service.send({ ...request, fileId: fileId + 1 }));
+    while (service.ufs.reads.length < 20) await new Promise((resolve) => setImmediate(resolve));
+    open();
+    for (const { status } of await Promise.all(replies)) expect(status).toBe(200);
+    process.off('warning', hear);
+    expect(warnings).toEqual([]);
+  });
+
   test('sequential reads of one page fetch ever larger ranges', async () => {
     const service = await openService({ fetchBytes: 16 * PAGE });
     const bytes = fileBytes(BLOCK);

@@ -34,7 +34,11 @@ export class ScriptedUfs implements Ufs {
 
   async *read(path: string, range: UfsReadRange): AsyncIterable<Uint8Array> {
     this.reads.push({ path, offset: range.offset, lengthBytes: range.lengthBytes });
+    const listen = (): void => undefined;
+    // As an S3 client does while it waits for its answer.
+    range.signal?.addEventListener('abort', listen);
     await this.gate;
+    range.signal?.removeEventListener('abort', listen);
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     const file = this.files.get(path);
