@@ -9,7 +9,7 @@ import { CacheDisk, type DiskFunctions, isAbsence } from './cache-disk.ts';
 import { contentFolder } from './cache-layout.ts';
 import { prepareFolder, recoverPages } from './cache-recovery.ts';
 import { type CachedContent, newContent, placeNumber, placeOfNumber } from './cached-content.ts';
-import { DiskTroubles } from './disk-troubles.ts';
+import { DiskTroubles, isDiskFull } from './disk-troubles.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import type { PageRange } from './page-file.ts';
 import { PageIndex, pageDiskBytes } from './page-index.ts';
@@ -27,6 +27,9 @@ export interface DiskPageStoreOptions {
   /** Other functions than those of `node:fs/promises`. */
   readonly disk?: DiskFunctions;
 }
+
+/** A write is tried so often on a full disk; each failure evicts as much as the write needs. */
+const FULL_DISK_ATTEMPTS = 3;
 
 /**
  * A page store with one file per page in one folder. What is stored is known in memory (`PageIndex`); a file exists
@@ -226,13 +229,39 @@ export class DiskPageStore implements PageStore {
       );
     }
     try {
-      await this.#ready(content);
-      await this.#disk.writePage(content, placeOfNumber(number), bytes, content.protect);
+      await this.#writeOrYield(content, number, bytes, size);
     } finally {
       this.#pendingBytes -= size;
     }
     this.#index.add(content, number, bytes.length);
     this.#metrics.stored.add(1);
+    return true;
+  }
+
+  /** A disk that is full before the quota is, because others use it too: older pages make room. */
+  async #writeOrYield(content: CachedContent, number: number, bytes: Uint8Array, size: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#ready(content);
+        await this.#disk.writePage(content, placeOfNumber(number), bytes, content.protect);
+        return;
+      } catch (thrown) {
+        if (!isDiskFull(thrown) || attempt === FULL_DISK_ATTEMPTS || this.#closed) throw thrown;
+        this.#troubles.note(thrown, 'the disk of the cache is full, older pages make room');
+        if (!(await this.#evict(size))) throw thrown;
+      }
+    }
+  }
+
+  /** Evicts pages of so many bytes. @returns false when there are not so many. */
+  async #evict(bytes: number): Promise<boolean> {
+    for (let freed = 0; freed < bytes; ) {
+      const victim = this.#index.oldest();
+      if (victim === undefined) return false;
+      freed += pageDiskBytes(this.#index.lengthOf(victim));
+      this.#metrics.evicted.add(1);
+      await this.#deletePage(victim);
+    }
     return true;
   }
 

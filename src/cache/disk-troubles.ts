@@ -9,6 +9,10 @@ const WARN_INTERVAL_MS = 60_000;
 
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
+export function isDiskFull(thrown: unknown): boolean {
+  return FULL.has((thrown as NodeJS.ErrnoException).code ?? '');
+}
+
 /** Counts and reports what goes wrong with a cache folder, and says it in our errors. */
 export class DiskTroubles {
   readonly #folder: string;

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -234,7 +235,7 @@ describe('disks that fail', () => {
   ])('%s: unprotected pages are not cached, protected ones refused', async (code, refusal, message) => {
     const on = { broken: false };
     const { store, metric } = await openStore({ disk: failing(code, on) });
-    await store.put(key(1), pageBytes(1), plain);
+    await store.put(key(1), pageBytes(1), safe);
     on.broken = true;
     expect(await store.put(key(1, 1), pageBytes(2), plain)).toBe(false);
     expect(await store.put(key(2), pageBytes(2), plain)).toBe(false);
@@ -247,8 +248,33 @@ describe('disks that fail', () => {
     on.broken = false;
     expect(await store.put(key(2), pageBytes(2), plain)).toBe(true);
     expect(await store.put(key(3), pageBytes(3), safe)).toBe(true);
-    expect(store.protectedFiles()).toEqual([3]);
+    expect(store.protectedFiles()).toEqual([1, 3]);
     expect(store.usage().pageCount).toBe(3);
+  });
+
+  test.each([
+    ['new ones', plain],
+    ['protected ones', safe],
+  ])('a disk that is full before the quota is gives the room of old pages to %s', async (_, options) => {
+    let folder = '';
+    const pagesThere = () =>
+      (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /\d+-\d+-\d+$/.test(name)).length;
+    const open: typeof fs.open = async (path, flags, mode) => {
+      if (flags === 'wx' && folder !== '' && pagesThere() >= 3)
+        throw Object.assign(new Error('ENOSPC: test'), { code: 'ENOSPC' });
+      return fs.open(path, flags, mode);
+    };
+    const opened = await openStore({ disk: { ...fs, open } });
+    const { store, metric } = opened;
+    folder = opened.folder;
+    for (let id = 1; id <= 3; id++) expect(await store.put(key(id), pageBytes(id), plain)).toBe(true);
+    for (let id = 4; id <= 6; id++) expect(await store.put(key(id), pageBytes(id), options)).toBe(true);
+    for (let id = 1; id <= 6; id++)
+      expect(await store.get(key(id))).toEqual(id < 4 ? undefined : Buffer.from(pageBytes(id)));
+    expect(await metric('sluice_cache_pages_evicted_total')).toBe(3);
+    const last = store.put(key(7), pageBytes(7), safe);
+    if (options.protect) await expect(last).rejects.toMatchObject({ code: 'EXHAUSTED' });
+    else expect(await last).toBe(true);
   });
 
   test('an error while reading is no damage: the page stays', async () => {
@@ -277,14 +303,27 @@ describe('disks that fail', () => {
     }
     onTestFinished(() => void execFileSync('/bin/umount', ['-l', folder]));
     const { store } = await openStore({ folder });
-    const kept: number[] = [];
-    for (let page = 0; page < 100; page += 1)
-      if (await store.put(key(1, page), pageBytes(page), plain)) kept.push(page);
+    const there = async (fileId: number): Promise<number[]> => {
+      const pages: number[] = [];
+      for (let page = 0; page < 100; page += 1) {
+        const bytes = await store.get(key(fileId, page));
+        if (bytes === undefined) continue;
+        expect(bytes).toEqual(Buffer.from(pageBytes(page)));
+        pages.push(page);
+      }
+      return pages;
+    };
+    for (let page = 0; page < 100; page += 1) await store.put(key(1, page), pageBytes(page), plain);
+    const kept = await there(1);
     expect(kept.length).toBeGreaterThan(20);
     expect(kept.length).toBeLessThan(100);
-    await expect(store.put(key(2), pageBytes(1), safe)).rejects.toMatchObject({ code: 'EXHAUSTED' });
-    for (const page of kept) expect(await store.get(key(1, page))).toEqual(Buffer.from(pageBytes(page)));
-    expect(store.usage().pageCount).toBe(kept.length);
+    expect(kept.at(-1)).toBe(99);
+    const putSafe = async (): Promise<void> => {
+      for (let page = 0; page < 100; page += 1) await store.put(key(2, page), pageBytes(page), safe);
+    };
+    await expect(putSafe()).rejects.toMatchObject({ code: 'EXHAUSTED' });
+    expect(await there(1)).toEqual([]);
+    expect((await there(2)).length).toBeGreaterThan(20);
   });
 });
 
