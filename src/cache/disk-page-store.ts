@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import { assert } from '../base/assert.ts';
 import { formatBytes } from '../base/units.ts';
@@ -186,7 +186,9 @@ export class DiskPageStore implements PageStore {
     const known = this.#index.content(key.fileId, key.version);
     if (known !== undefined) return known;
     const { fileId, version } = key;
-    const meta = { fileId, version, protect, tag: randomBytes(8).toString('hex') };
+    // 62 random bits, which Node draws from the kernel for many at a time.
+    const tag = randomUUID().replaceAll('-', '').slice(16);
+    const meta = { fileId, version, protect, tag };
     const content = newContent(meta, contentFolder(this.#disk.folder, key));
     this.#index.addContent(content);
     return content;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { SluiceError } from '../model/errors.ts';
 import type { FileStatus } from '../model/status.ts';
 import type { ByteRange } from '../wire/block-range.ts';
@@ -43,6 +44,7 @@ export class FileReader {
     this.#status = status;
     this.#blocks = blocks;
     this.#options = options;
+    listenedByMany(this.#abort.signal);
   }
 
   /** The file whose content is read. */
@@ -118,6 +120,7 @@ export class FileReader {
     }
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#abort.signal, ...(outer === undefined ? [] : [outer])]);
+    listenedByMany(signal);
     const lane = async (): Promise<void> => {
       for (const part of parts) await read(part, signal);
     };
@@ -135,6 +138,7 @@ export class FileReader {
     this.#checkOpen(status, outer);
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#abort.signal, ...(outer === undefined ? [] : [outer])]);
+    listenedByMany(signal);
     const parts = split(status, range, this.#options.rangeBytes);
     const window: Promise<Uint8Array>[] = [];
     try {
@@ -185,6 +189,11 @@ function* split(status: FileStatus, range: ByteRange, rangeBytes: number): Gener
     yield { start, end };
     start = end;
   }
+}
+
+/** Each range under way listens; that is no leak, of which Node would warn. */
+function listenedByMany(signal: AbortSignal): void {
+  setMaxListeners(0, signal);
 }
 
 function changed(status: FileStatus, cause: SluiceError): SluiceError {

@@ -34,9 +34,20 @@ export function workerMetrics(metrics: Metrics): WorkerMetrics {
     uploadsOpened: metrics.counter('sluice_worker_uploads_opened_total', 'Uploads begun'),
     uploadsCompleted: metrics.counter('sluice_worker_uploads_completed_total', 'Uploads completed'),
     uploadsAborted: metrics.counter('sluice_worker_uploads_aborted_total', 'Uploads given up, failed or idle'),
-    requests: (kind) => metrics.counter('sluice_worker_requests_total', 'HTTP requests', { kind }),
-    seconds: (kind) =>
+    requests: remembered((kind) => metrics.counter('sluice_worker_requests_total', 'HTTP requests', { kind })),
+    seconds: remembered((kind) =>
       metrics.histogram('sluice_worker_request_seconds', 'Time to the end of the reply', SECONDS_BUCKETS, { kind }),
-    errors: (code) => metrics.counter('sluice_worker_errors_total', 'HTTP requests that failed', { code }),
+    ),
+    errors: remembered((code) => metrics.counter('sluice_worker_errors_total', 'HTTP requests that failed', { code })),
+  };
+}
+
+/** A series is found by its labels once: that costs more than counting. Kinds and codes are few. */
+function remembered<S>(find: (label: string) => S): (label: string) => S {
+  const known = new Map<string, S>();
+  return (label) => {
+    const series = known.get(label) ?? find(label);
+    known.set(label, series);
+    return series;
   };
 }

@@ -98,6 +98,24 @@ describe('what is written is read', () => {
 });
 
 describe('reading when workers fail', () => {
+  test('many reads of one reader at a time, and of one stream, are no leak of which Node warns', async () => {
+    await using cluster = await FakeCluster.start(3, { readRangeBytes: 65_536, readAhead: 32 });
+    await cluster.files.writeFile('/ufs/f', pattern(MIB * 2), { writeType: 'THROUGH' });
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    try {
+      const reader = await cluster.files.open('/ufs/f');
+      await Promise.all(Array.from({ length: 32 }, (_, at) => reader.read(at * 1000, 500)));
+      expect((await collect(reader.stream())).length).toBe(MIB * 2);
+      expect((await reader.read(0, MIB * 2)).length).toBe(MIB * 2);
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('warning', warned);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   test('persisted content comes from the next worker, and the dead one is asked no more', async () => {
     await using cluster = await FakeCluster.start();
     await cluster.files.writeFile('/ufs/f', pattern(MIB), { writeType: 'THROUGH' });
