@@ -1,5 +1,6 @@
 import { type DatabaseOptions, Level } from 'level';
 import { SluiceError } from '../model/errors.ts';
+import { findLogDamage } from './level-log-check.ts';
 
 /** Keys are bytes, or texts that are ordered by code points (which is the order of their UTF-8 bytes). */
 export type LevelKey = string | Uint8Array;
@@ -76,6 +77,7 @@ export class LevelDatabase<K extends LevelKey> {
       cacheSize: options.blockCacheBytes,
       writeBufferSize: options.writeBufferBytes,
     };
+    await refuseDamage(folder);
     const level = new Level<K, Bytes>(folder, settings);
     try {
       await level.open();
@@ -85,8 +87,13 @@ export class LevelDatabase<K extends LevelKey> {
     return new LevelDatabase(folder, level);
   }
 
+  /** @throws SluiceError CORRUPT when the place where `key` should be cannot be read. */
   getSync(key: K): Uint8Array | undefined {
-    return this.#level.getSync(key);
+    try {
+      return this.#level.getSync(key);
+    } catch (thrown) {
+      throw SluiceError.from(thrown, 'CORRUPT', `Reading database ${this.folder} failed`);
+    }
   }
 
   /** Whether nothing was ever put, or everything was deleted. */
@@ -162,6 +169,16 @@ export class LevelDatabase<K extends LevelKey> {
   }
 }
 
+/** Before LevelDB opens, because opening rewrites what can be read and forgets the rest. */
+async function refuseDamage(folder: string): Promise<void> {
+  const damage = await findLogDamage(folder).catch((thrown: unknown) => {
+    throw writeError(folder, thrown);
+  });
+  if (damage === undefined) return;
+  const { file, offset } = damage;
+  throw new SluiceError('CORRUPT', `Database ${folder} is damaged: ${file} has a broken record at byte ${offset}`);
+}
+
 function causes(thrown: unknown): readonly { readonly code?: unknown; readonly message: string }[] {
   const chain: { code?: unknown; message: string }[] = [];
   for (let error = thrown; error instanceof Error && chain.length < 8; error = error.cause)
@@ -178,7 +195,7 @@ function openError(folder: string, thrown: unknown): SluiceError {
   if (chain.some((error) => error.code === 'LEVEL_CORRUPTION'))
     return new SluiceError(
       'CORRUPT',
-      `Database ${folder} is damaged (${said}): move the folder away, and start empty or from a copy`,
+      `Database ${folder} is damaged (${said})`,
       options,
     );
   return writeError(folder, thrown);

@@ -26,16 +26,25 @@ export function indexOfKey(key: BlockKey): LogIndex {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1, INDEX_BYTES);
 }
 
+/** What to do about damage of a master's journal or state. */
+const WAY_OUT =
+  'stop this master, move its data folder away, and copy the folders journal and state of the leading master here ' +
+  'while that one is stopped for a moment';
+
 /** Damage of the journal at `index`, with what to do about it. */
 export function damaged(folder: string, index: LogIndex, what: string, cause?: unknown): SluiceError {
-  const way =
-    'stop this master, move its data folder away, and copy the folders journal and state of the leading master here ' +
-    'while that one is stopped for a moment';
   const options = cause === undefined ? {} : { cause };
-  return new SluiceError('CORRUPT', `Journal ${folder} is damaged at entry ${index} (${what}): ${way}`, {
+  return new SluiceError('CORRUPT', `Journal ${folder} is damaged at entry ${index} (${what}): ${WAY_OUT}`, {
     ...options,
     details: { index },
   });
+}
+
+/** `thrown`, and when it tells of damage, what to do about it. */
+export function withWayOut(thrown: unknown): SluiceError {
+  const error = SluiceError.from(thrown);
+  if (error.code !== 'CORRUPT' || error.message.endsWith(WAY_OUT)) return error;
+  return new SluiceError('CORRUPT', `${error.message}: ${WAY_OUT}`, { cause: thrown, details: error.details });
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   indexOfKey,
   LAST_BLOCK_KEY,
   LogScan,
+  withWayOut,
 } from './level-log-scan.ts';
 
 const LEVEL_OPTIONS: LevelOptions = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
@@ -61,14 +62,15 @@ export class LevelLogStore implements LogStore {
 
   async open(): Promise<StoredLog> {
     assert(this.#level === undefined, 'A log store is opened once');
-    const level = await LevelDatabase.openBinary(this.#folder, LEVEL_OPTIONS);
+    let level: LevelDatabase<Uint8Array> | undefined;
     try {
+      level = await LevelDatabase.openBinary(this.#folder, LEVEL_OPTIONS);
       const stored = await this.#verify(level);
       this.#level = level;
       return stored;
     } catch (thrown) {
-      await level.close();
-      throw thrown;
+      await level?.close();
+      throw withWayOut(thrown);
     }
   }
 
@@ -93,11 +95,12 @@ export class LevelLogStore implements LogStore {
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]> {
     const level = this.#opened();
     const start = from <= this.#base.index ? undefined : await this.#blockOf(level, from);
-    if (start === undefined || to > this.#last.index)
-      throw new SluiceError('NOT_FOUND', `Journal ${this.#folder} does not have entries ${from} to ${to}`);
+    if (start === undefined || to > this.#last.index) throw this.#gone(from, to);
     const found: Entry[] = [];
     let bytes = 0;
     for await (const [key, record] of level.range({ gte: start, lte: blockKey(to) })) {
+      // A compaction has overtaken this read.
+      if (found.length === 0 && indexOfKey(key) > from) throw this.#gone(from, to);
       for (const entry of this.#decode(key, record).entries) {
         if (entry.index < from) continue;
         if (entry.index > to || bytes >= maxBytes) return found;
@@ -106,6 +109,7 @@ export class LevelLogStore implements LogStore {
       }
       if (bytes >= maxBytes) break;
     }
+    if (found.length === 0) throw this.#gone(from, to);
     return found;
   }
 
@@ -240,6 +244,10 @@ export class LevelLogStore implements LogStore {
     } catch (thrown) {
       throw damaged(this.#folder, indexOfKey(key), SluiceError.from(thrown).message, thrown);
     }
+  }
+
+  #gone(from: LogIndex, to: LogIndex): SluiceError {
+    return new SluiceError('NOT_FOUND', `Journal ${this.#folder} does not have entries ${from} to ${to}`);
   }
 
   #opened(): LevelDatabase<Uint8Array> {

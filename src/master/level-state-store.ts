@@ -6,6 +6,7 @@ import { compareKeys } from '../model/path.ts';
 import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
 import { ORIGIN, type Position } from '../raft/position.ts';
 import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../wire/codec/state.ts';
+import { withWayOut } from './level-log-scan.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
 
 /** The letter of a table is the first character of its keys in LevelDB, for ever. */
@@ -69,21 +70,22 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   /** @throws SluiceError as `LevelDatabase.openText`; CORRUPT when the record of the applied position is damaged. */
   static async open(options: LevelStateStoreOptions): Promise<LevelStateStore> {
-    const level = await LevelDatabase.openText(options.folder, {
-      blockCacheBytes: Math.ceil(options.cacheBytes / 2),
-      writeBufferBytes: 16 * 1024 * 1024,
-    });
+    let level: LevelDatabase<string> | undefined;
     try {
+      level = await LevelDatabase.openText(options.folder, {
+        blockCacheBytes: Math.ceil(options.cacheBytes / 2),
+        writeBufferBytes: 16 * 1024 * 1024,
+      });
       const record = level.getSync(APPLIED_KEY);
       if (record === undefined && !(await level.isEmpty()))
         throw new SluiceError(
           'CORRUPT',
-          `State store ${options.folder} has lost its position: move it away, a complete journal rebuilds it`,
+          `State store ${options.folder} has lost its position`,
         );
       return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
     } catch (thrown) {
-      await level.close();
-      throw thrown;
+      await level?.close();
+      throw withWayOut(thrown);
     }
   }
 
