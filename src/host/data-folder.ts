@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { SluiceError } from '../model/errors.ts';
 import { LevelDatabase } from './level-database.ts';
 import type { Closeable } from './scope.ts';
@@ -43,7 +43,7 @@ export class DataFolder implements Closeable {
    * CORRUPT when its identity is unreadable, EXHAUSTED or PERMISSION_DENIED when it cannot be written.
    */
   static async open(path: string, kind: FolderKind): Promise<DataFolder> {
-    await writing(path, () => mkdir(path, { recursive: true }));
+    await writing(path, () => makeFolder(path));
     const lock = await takeLock(path);
     try {
       await writing(path, () => writeFile(join(path, PID_FILE), `${process.pid}\n`));
@@ -63,6 +63,22 @@ export class DataFolder implements Closeable {
 
   close(): Promise<void> {
     return this.#lock.close();
+  }
+}
+
+/** Like `mkdir -p`. Node's own never ends where a file system cannot make folders, as in /proc (Node 22 and 24). */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const above = dirname(path);
+    if (code !== 'ENOENT' || above === path) throw thrown;
+    await makeFolder(above);
+    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+      if (again.code !== 'EEXIST') throw again;
+    });
   }
 }
 
@@ -143,7 +159,7 @@ async function writing<T>(path: string, change: () => Promise<T>): Promise<T> {
     const options = { cause: thrown };
     if (code === 'ENOSPC' || code === 'EDQUOT')
       throw new SluiceError('EXHAUSTED', `Data folder ${path} is full: free space on its disk`, options);
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOENT')
       throw new SluiceError(
         'PERMISSION_DENIED',
         `Data folder ${path} cannot be written: give this user write access, or choose another folder`,

@@ -193,11 +193,7 @@ function openError(folder: string, thrown: unknown): SluiceError {
   if (chain.some((error) => error.code === 'LEVEL_LOCKED'))
     return new SluiceError('UNAVAILABLE', `Another process uses database ${folder}: stop it first`, options);
   if (chain.some((error) => error.code === 'LEVEL_CORRUPTION'))
-    return new SluiceError(
-      'CORRUPT',
-      `Database ${folder} is damaged (${said})`,
-      options,
-    );
+    return new SluiceError('CORRUPT', `Database ${folder} is damaged (${said})`, options);
   return writeError(folder, thrown);
 }
 

@@ -49,7 +49,13 @@ export class StatusServer implements Closeable {
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {
         const at = `${options.host}:${options.port}`;
-        reject(SluiceError.from(error, 'UNAVAILABLE', `Cannot serve metrics on ${at}: choose another port`));
+        reject(
+          SluiceError.from(
+            error,
+            'UNAVAILABLE',
+            `Cannot serve metrics on ${at}: stop who listens there, or choose another port`,
+          ),
+        );
       });
       server.listen(options.port, options.host, () => resolve(new StatusServer(server)));
     });

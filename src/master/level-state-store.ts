@@ -78,10 +78,7 @@ export class LevelStateStore implements StateStore, StateScanner {
       });
       const record = level.getSync(APPLIED_KEY);
       if (record === undefined && !(await level.isEmpty()))
-        throw new SluiceError(
-          'CORRUPT',
-          `State store ${options.folder} has lost its position`,
-        );
+        throw new SluiceError('CORRUPT', `State store ${options.folder} has lost its position`);
       return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
     } catch (thrown) {
       await level?.close();

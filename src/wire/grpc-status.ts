@@ -47,7 +47,12 @@ export function fromGrpcStatus(error: ServiceError, context: string): SluiceErro
       return SluiceError.from(thrown, 'INTERNAL', context);
     }
   const code = FOREIGN[error.code] ?? 'INTERNAL';
-  return new SluiceError(code, `${context}: ${error.details || error.message}`, {
+  const said = error.details || error.message;
+  // So says HTTP/2 of a server that does not speak it.
+  const hint = said.includes('Protocol error')
+    ? '; who listens there speaks another protocol: is that the right port?'
+    : '';
+  return new SluiceError(code, `${context}: ${said}${hint}`, {
     details: { transport: true },
     cause: error,
   });

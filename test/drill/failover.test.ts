@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { runFailover } from './failover.ts';
 
-test('the leader is killed, stopped and restarted 20 times under writers: nothing is lost or done twice', async () => {
-  const result = await runFailover({ rounds: 20, faults: ['kill', 'stop', 'restart'], writers: 4 });
+const FAULTS = ['kill', 'stop', 'restart', 'killAll'] as const;
+
+test('masters are killed, stopped and restarted 12 times under writers: nothing is lost or done twice', async () => {
+  const result = await runFailover({ rounds: 12, faults: FAULTS, writers: 4 });
   expect(result.surprises).toEqual([]);
   expect({ lost: result.lost, duplicated: result.duplicated, wrongBytes: result.wrongBytes }).toEqual({
     lost: 0,

@@ -6,8 +6,11 @@ import { SluiceError } from '../../src/model/errors.ts';
 import { ProcessCluster, pause } from '../support/process-cluster.ts';
 import { digestOf, Ledger } from './ledger.ts';
 
-/** What happens to the leader: its process dies, hangs for a while, or is restarted in good order. */
-export type Fault = 'kill' | 'stop' | 'restart';
+/**
+ * What happens to the leader: its process dies, hangs for a while, or is restarted in good order; or all masters die at
+ * the same time and are started again.
+ */
+export type Fault = 'kill' | 'stop' | 'restart' | 'killAll';
 
 export interface FailoverOptions {
   readonly rounds: number;
@@ -86,6 +89,7 @@ async function inject(
   fault: Fault,
   round: number,
 ): Promise<number> {
+  if (fault === 'killAll') return await killAll(cluster, files, ledger, round);
   const leader = await cluster.leader();
   const begun = performance.now();
   const ended = fault === 'restart' ? leader.stop('SIGTERM') : undefined;
@@ -99,6 +103,18 @@ async function inject(
     await leader.stop('SIGKILL');
     leader.start();
   }
+  await cluster.waitUntilReady();
+  return gap;
+}
+
+/** The gap contains the start of the processes. */
+async function killAll(cluster: ProcessCluster, files: FileSystem, ledger: Ledger, round: number): Promise<number> {
+  const begun = performance.now();
+  for (const master of cluster.masters) master.signal('SIGKILL');
+  await Promise.all(cluster.masters.map((master) => master.ended()));
+  for (const master of cluster.masters) master.start();
+  await probe(files, ledger, `/drill/probe-${round}`);
+  const gap = performance.now() - begun;
   await cluster.waitUntilReady();
   return gap;
 }

@@ -7,7 +7,8 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   failover: ['kill'],
   hang: ['stop'],
   restart: ['restart'],
-  mixed: ['kill', 'stop', 'restart'],
+  blackout: ['killAll'],
+  mixed: ['kill', 'stop', 'restart', 'killAll'],
 };
 
 const USAGE = `usage: npm run drill -- ${Object.keys(DRILLS).join('|')} [--rounds N] [--json]

@@ -58,3 +58,15 @@ test('a path that is a file is refused', async () => {
   writeFileSync(join(root, 'file'), '');
   await expect(DataFolder.open(join(root, 'file'), 'master')).rejects.toThrow(/is not a folder/);
 });
+
+test('missing folders above are made', async () => {
+  const folder = await DataFolder.open(join(root, 'deep', 'er', 'still'), 'worker');
+  await folder.close();
+});
+
+test('a file system that makes no folders is refused at once', { skip: process.platform !== 'linux' }, async () => {
+  await expect(DataFolder.open('/proc/sluice/data', 'master')).rejects.toMatchObject({
+    code: 'PERMISSION_DENIED',
+    message: expect.stringContaining('/proc/sluice/data cannot be written: give this user write access'),
+  });
+});

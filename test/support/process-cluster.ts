@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,27 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a command line in a process of its own, which must end by itself. */
+export function runProgram(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Finished> {
+  const { PATH = '', HOME = '/', USER = 'root' } = process.env;
+  const env = { PATH, HOME, USER, ...asEnvironment(settings) };
+  const options = { env, cwd: tmpdir(), timeout: START_TIMEOUT_MS, killSignal: 'SIGKILL' } as const;
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [ENTRY, ...args], options, (_, out, err) =>
+      resolve({ code: child.exitCode, out, err }),
+    );
+  });
 }
 
 /** One real process of Sluice. */
@@ -61,8 +82,29 @@ export class Node {
     return pid;
   }
 
+  /** What its status server wants to see. */
+  get #headers(): Record<string, string> {
+    const token = this.#environment['SLUICE_SECURITY_TOKEN'];
+    return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Of the last run, once it ended by itself. */
+  get exitCode(): number | undefined {
+    return this.#child?.exitCode ?? undefined;
+  }
+
+  /** Resolves when the process has ended. */
+  ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** What the process has said so far, in all its runs. */
+  said(): string {
+    return readFileSync(this.#log, 'utf8');
   }
 
   start(): void {
@@ -105,7 +147,8 @@ export class Node {
 
   async #probe(page: string): Promise<boolean> {
     try {
-      const response = await fetch(`${this.statusUrl}/${page}`, { signal: AbortSignal.timeout(1000) });
+      const headers = this.#headers;
+      const response = await fetch(`${this.statusUrl}/${page}`, { headers, signal: AbortSignal.timeout(1000) });
       await response.arrayBuffer();
       return response.ok;
     } catch {
@@ -115,7 +158,7 @@ export class Node {
 
   /** The value of a metric, summed over its labels; 0 when it has none yet. */
   async metric(name: string, labels = ''): Promise<number> {
-    const response = await fetch(`${this.statusUrl}/metrics`);
+    const response = await fetch(`${this.statusUrl}/metrics`, { headers: this.#headers });
     const lines = (await response.text()).split('\n');
     return lines
       .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(labels))
@@ -208,8 +251,13 @@ export class ProcessCluster {
       });
     });
     const cluster = new ProcessCluster(folder, options.folder === undefined, masters, workers);
-    for (const node of [...masters, ...workers]) node.start();
-    await cluster.waitUntilReady();
+    try {
+      for (const node of [...masters, ...workers]) node.start();
+      await cluster.waitUntilReady();
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 
