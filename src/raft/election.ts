@@ -14,10 +14,11 @@ const QUICK_TICKS = 3;
 /** Time passed in a node that does not lead. */
 export function tickElection(state: RaftState): void {
   if (state.now < state.electionAt) return;
-  const stalled =
-    state.writes.inFlight !== undefined && state.now - state.writes.inFlight.since > state.options.electionTicks;
-  // A vote for itself could not become durable: let others campaign.
-  if (stalled || !isVoter(state, state.options.id)) restartElectionTimer(state);
+  const { inFlight } = state.writes;
+  const stalled = inFlight !== undefined && state.now - inFlight.since > state.options.electionTicks;
+  // A vote for itself could not become durable: let others campaign. Nor does a campaign give way to another one before
+  // its vote is durable and was heard: on a slow disk no campaign would ever end.
+  if (stalled || inFlight?.hasBallot || !isVoter(state, state.options.id)) restartElectionTimer(state);
   else askPreVotes(state);
 }
 
@@ -93,7 +94,9 @@ export function handleVoteReply(
 
 /** A write with a ballot is durable: a candidate's vote for itself counts from now on. */
 export function countOwnVote(state: RaftState): void {
-  if (state.role === 'candidate' && !state.ballot.changed) countVote(state, state.options.id, true);
+  if (state.role !== 'candidate' || state.ballot.changed) return;
+  setCampaignTimer(state);
+  countVote(state, state.options.id, true);
 }
 
 function countVote(state: RaftState, from: NodeId, granted: boolean): void {
@@ -123,13 +126,18 @@ function askPreVotes(state: RaftState): void {
 }
 
 function campaign(state: RaftState, transfer: boolean): void {
-  const { electionTicks, random } = state.options;
   becomeCandidate(state);
-  state.electionAt = state.now + randomInt(random, Math.ceil(electionTicks / 2), 2 * electionTicks - 1);
+  setCampaignTimer(state);
   // The requests wait for the own vote: were it lost in a crash, this node could campaign twice in one term.
   for (const voter of otherVoters(state)) {
     sendWithBallot(state, voter, { kind: 'vote', term: state.ballot.term, last: state.log.last, transfer });
   }
+}
+
+/** How long a campaign may take; counted from when its requests leave, which is when the own vote is durable. */
+function setCampaignTimer(state: RaftState): void {
+  const { electionTicks, random } = state.options;
+  state.electionAt = state.now + randomInt(random, Math.ceil(electionTicks / 2), 2 * electionTicks - 1);
 }
 
 function otherVoters(state: RaftState): NodeId[] {

@@ -3,12 +3,12 @@ import type { Random } from '../base/random.ts';
 import { SluiceError } from '../model/errors.ts';
 
 const BACKOFF_FIRST_MS = 10;
-const BACKOFF_MAX_MS = 100;
+const BACKOFF_MAX_MS = 50;
 
 /**
  * Which master to ask: the one that leads as far as we know. Hints are followed at once, unless they name a master that
  * just failed; otherwise the next of the list is asked. When all were asked in vain, each further change waits a
- * little, with jitter, at most 100 ms: an election takes about a second, and whoever waits longer adds to it.
+ * little, with jitter, at most 50 ms: whoever waits longer adds to the time of an election.
  */
 export class MasterList {
   readonly #addresses: readonly string[];

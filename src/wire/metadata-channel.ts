@@ -57,7 +57,7 @@ interface Call extends MasterCall {
 
 const TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
-const SILENCE_MS = 800;
+const SILENCE_MS = 400;
 const CALLS_MAX = 16_384;
 const CALL_BYTES_MAX = 64 * 2 ** 20;
 const REQUEST_BYTES_MAX = 2 * 2 ** 20;

@@ -18,7 +18,7 @@ import { fromGrpcStatus } from './grpc-status.ts';
 import type { MasterCall, MasterLink, MasterLinkListener, MasterLinkOptions } from './master-link.ts';
 
 const MESSAGE_BYTES = 2 ** 20;
-const LIVENESS_PERIOD_MS = 200;
+const LIVENESS_PERIOD_MS = 100;
 /** Names no session: a stream that only read so far. */
 const READER = '00000000-0000-0000-0000-000000000000';
 

@@ -88,6 +88,26 @@ describe('votes', () => {
     expect(node.status.role).toBe('leader');
   });
 
+  test('a campaign lasts until its vote is durable and was asked for: on a slow disk some campaign must end', () => {
+    const node = new Node('a', THREE, { slowDisk: true }).timeOut();
+    node.receive('b', { kind: 'preVoteReply', term: 1, granted: true, commit: 0 });
+    node.tick(10 * electionTicks);
+    expect(node.status).toMatchObject({ role: 'candidate', term: 1 });
+    node.persist();
+    node.tick(Math.ceil(electionTicks / 2) - 1);
+    expect(node.status).toMatchObject({ role: 'candidate', term: 1 });
+    expect(node.sentOf('vote')).toHaveLength(2);
+    node.tick(2 * electionTicks);
+    expect(node.status.role).toBe('preCandidate');
+  });
+
+  test('who has given a vote that is not durable yet begins no campaign of its own', () => {
+    const node = new Node('a', THREE, { slowDisk: true });
+    node.receive('b', { kind: 'vote', term: 1, last: ORIGIN, transfer: false }).tick(10 * electionTicks);
+    expect(node.status).toMatchObject({ role: 'follower', term: 1 });
+    expect(node.sentOf('preVote')).toEqual([]);
+  });
+
   test('a grant leaves only when it is durable', () => {
     const node = new Node('a', THREE, { slowDisk: true });
     node.receive('b', { kind: 'vote', term: 1, last: ORIGIN, transfer: false });

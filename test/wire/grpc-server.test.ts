@@ -133,9 +133,9 @@ test('the master to ask', () => {
   expect(list.redirected('b:1', '')).toBe(20);
   expect(list.redirected('c:1', 'x:9')).toBe(40);
   expect(list.current).toBe('x:9');
-  expect(list.failed('x:9')).toBe(80);
+  expect(list.failed('x:9')).toBe(50);
   expect(list.current).toBe('a:1');
-  expect(list.redirected('a:1', '')).toBe(100);
+  expect(list.redirected('a:1', '')).toBe(50);
   list.answered('b:1');
   expect(list.redirected('b:1', 'c:1')).toBe(0);
   expect(list.current).toBe('c:1');
