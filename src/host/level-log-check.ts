@@ -22,8 +22,8 @@ export interface LevelLogDamage {
 
 /**
  * Looks for damage in the logs of a closed LevelDB. LevelDB skips what it cannot read up to the next block of 32 KiB,
- * and opens as if nothing had been there (its paranoid checks are out of reach): one flipped bit takes away a handful of
- * synced writes. Every write is synced before the next begins, so a broken record with a whole one behind it was
+ * and opens as if nothing had been there (its paranoid checks are out of reach): one flipped bit takes away many synced
+ * writes. Every write is synced before the next begins, so a broken record with a whole one behind it was
  * durable: damage. One with nothing behind it was torn by a crash before anybody was told of it: LevelDB may drop it.
  * @returns the first damage, or undefined. @throws as `readFile`
  */
