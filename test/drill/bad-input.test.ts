@@ -141,7 +141,11 @@ describe('damage of a stopped master', () => {
     const [master] = victim.masters;
     const files = await FileSystem.connect({ masters: victim.addresses });
     try {
-      for (let i = 0; i < 30; i += 1) await files.mkdir(`/before-${i}`);
+      for (let i = 0; i < 30; i += 1) {
+        await files.mkdir(`/before-${i}`);
+        // The state gets several writes, too.
+        if (i % 10 === 9) while ((await master!.metric('sluice_master_state_pending_rows')) > 0) await pause(10);
+      }
       await master!.stop('SIGKILL');
       cpSync(join(root, 'victim', 'm1'), killed, { recursive: true });
       master!.start();
