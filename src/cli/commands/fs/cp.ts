@@ -1,6 +1,7 @@
 import { formatBytes } from '../../../base/units.ts';
 import type { FileSystem } from '../../../client/file-system.ts';
 import { SluiceError } from '../../../model/errors.ts';
+import { ahead } from '../../ahead.ts';
 import type { CommandSpec } from '../../command-spec.ts';
 import type { CommandContext } from '../../context.ts';
 import { type CopyEntry, type CopySource, LocalSource, RemoteSource } from '../../copy-source.ts';
@@ -25,6 +26,8 @@ interface CpOptions {
 }
 
 const AT_A_TIME = '4';
+/** Files that are found before they are copied, so that the progress knows how much there is. */
+const FOUND_AHEAD = 10_000;
 
 /** `sluice fs cp`. */
 export const cpCommand: CommandSpec<CpOptions> = {
@@ -56,7 +59,7 @@ export const cpCommand: CommandSpec<CpOptions> = {
     const progress = await showProgress(context.world.stderr);
     const copy = new Copy(context.signal, target, progress);
     try {
-      await runAll(copy.filesOf(source, top), atATime, (entry) => copy.copy(entry));
+      await runAll(ahead(copy.filesOf(source, top), FOUND_AHEAD), atATime, (entry) => copy.copy(entry));
     } finally {
       progress.stop();
     }
