@@ -19,6 +19,8 @@ interface Slot {
   state: 'clean' | 'changed' | 'fresh';
   /** On its way to the disk, maybe in an older version. */
   flushing: boolean;
+  /** `LevelRows.version` when it changed or was read. */
+  version: number;
   readonly bytes: number;
 }
 
@@ -49,6 +51,7 @@ export class LevelRows {
   #oldBytes = 0;
   /** Of `#youngBytes`, what could not be forgotten because it was not on disk. */
   #carriedBytes = 0;
+  #version = 0;
   #changed = new ChangedSlots();
   #flushing = new ChangedSlots();
 
@@ -61,6 +64,11 @@ export class LevelRows {
   /** Bytes held, roughly. Above the limit by no more than what two flushes write. */
   get bytes(): number {
     return this.#youngBytes + this.#oldBytes;
+  }
+
+  /** Grows with each change. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Changes that no flush has taken. */
@@ -78,15 +86,22 @@ export class LevelRows {
     return this.#find(table, key);
   }
 
+  /** A row as it was when `version` was, if that is in memory. */
+  asOf(version: number, table: TableName, key: string): object | undefined {
+    const slot = this.#find(table, key);
+    return slot !== undefined && slot.version <= version ? slot.row : undefined;
+  }
+
   /** Keeps a row that was read from the disk; its encoded length stands for the size of the object. */
   keep(table: TableName, key: string, row: object, encodedBytes: number): void {
     const bytes = SLOT_OVERHEAD_BYTES + 2 * key.length + 2 * encodedBytes;
-    this.#add({ table, key, row, state: 'clean', flushing: false, bytes });
+    this.#add({ table, key, row, state: 'clean', flushing: false, version: this.#version, bytes });
     this.#rotate();
   }
 
   /** @param isNew Nothing has this key. */
   put(table: TableName, key: string, row: object, isNew: boolean): void {
+    this.#version += 1;
     const slot = this.#find(table, key);
     if (slot === undefined) this.#addChanged(table, key, row, isNew ? 'fresh' : 'changed');
     else {
@@ -97,6 +112,7 @@ export class LevelRows {
   }
 
   delete(table: TableName, key: string): void {
+    this.#version += 1;
     const slot = this.#find(table, key);
     if (slot === undefined) this.#addChanged(table, key, undefined, 'changed');
     else if (slot.state === 'fresh') {
@@ -156,12 +172,13 @@ export class LevelRows {
 
   #addChanged(table: TableName, key: string, row: object | undefined, state: 'changed' | 'fresh'): void {
     const bytes = SLOT_OVERHEAD_BYTES + 2 * key.length + CHANGED_ROW_BYTES;
-    const slot: Slot = { table, key, row, state, flushing: false, bytes };
+    const slot: Slot = { table, key, row, state, flushing: false, version: this.#version, bytes };
     this.#add(slot);
     this.#changed.slots.push(slot);
   }
 
   #mark(slot: Slot): void {
+    slot.version = this.#version;
     if (slot.state !== 'clean') return;
     slot.state = 'changed';
     this.#changed.slots.push(slot);

@@ -165,7 +165,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#rows.collect(table, range.prefix, range.after, changes);
     const sorted = [...changes].sort(([a], [b]) => compareKeys(a, b));
     // A generator runs up to its first await at once, and LevelDB's iterator keeps what it saw then.
-    return this.#merge(table, range, sorted);
+    return this.#merge(table, range, sorted, this.#rows.version);
   }
 
   /** Flushes and closes. Idempotent. */
@@ -188,6 +188,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     table: T,
     range: ScanRange,
     changes: readonly (readonly [string, object | undefined])[],
+    version: number,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
     const letter = LETTERS[table];
     const begin = compareKeys(range.after, range.prefix) > 0 ? range.after : range.prefix;
@@ -206,7 +207,10 @@ export class LevelStateStore implements StateStore, StateScanner {
       if (!storedKey.startsWith(letter) || !key.startsWith(range.prefix)) return false;
       if (key === range.after && range.after !== '') return true;
       takeChangesBelow(key);
-      if (found.length < range.limit && changes[next]?.[0] !== key) found.push({ key, row: decodeRow(table, bytes) });
+      if (found.length < range.limit && changes[next]?.[0] !== key) {
+        const known = this.#rows.asOf(version, table, key) as Tables[T] | undefined;
+        found.push({ key, row: known ?? decodeRow(table, bytes) });
+      }
       return found.length < range.limit;
     };
     // Each change can hide one stored row.

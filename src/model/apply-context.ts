@@ -25,15 +25,17 @@ export class ApplyContext {
   /** Log time. */
   readonly nowMs: number;
   readonly #notices: Notice[] = [];
-  #counters: CountersRow;
+  readonly #counters: { -readonly [K in keyof CountersRow]: CountersRow[K] };
 
+  /** @param counters As they are before the command, with log time as it is in it. */
   constructor(store: StateStore, caller: Caller, counters: CountersRow) {
     this.store = store;
     this.caller = caller;
     this.nowMs = counters.logTimeMs;
-    this.#counters = counters;
+    this.#counters = { ...counters };
   }
 
+  /** As they are after the command. */
   get counters(): CountersRow {
     return this.#counters;
   }
@@ -49,30 +51,30 @@ export class ApplyContext {
   newInodeId(): InodeId {
     const id = this.#counters.nextInodeId;
     assert(id < Number.MAX_SAFE_INTEGER, 'Inode numbers are not used up');
-    this.#counters = { ...this.#counters, nextInodeId: id + 1 };
+    this.#counters.nextInodeId = id + 1;
     return id;
   }
 
   newMountId(): MountId {
     const id = this.#counters.nextMountId;
-    this.#counters = { ...this.#counters, nextMountId: id + 1 };
+    this.#counters.nextMountId = id + 1;
     return id;
   }
 
   /** Counts rows that came into the inode table or left it. */
   countInodes(delta: number): void {
-    this.#counters = { ...this.#counters, inodeCount: this.#counters.inodeCount + delta };
+    this.#counters.inodeCount += delta;
   }
 
   /** Counts a change of the mount table and tells of it. */
   mountsChanged(mountId: MountId): void {
-    this.#counters = { ...this.#counters, mountsVersion: this.#counters.mountsVersion + 1 };
+    this.#counters.mountsVersion += 1;
     this.notify({ kind: 'mountsChanged', mountId });
   }
 
   /** Counts a change of the ring of workers and tells of it. */
   workersChanged(): void {
-    this.#counters = { ...this.#counters, workersVersion: this.#counters.workersVersion + 1 };
+    this.#counters.workersVersion += 1;
     this.notify({ kind: 'workersChanged' });
   }
 
@@ -90,6 +92,20 @@ export class ApplyContext {
     this.store.delete('place', idKey(id));
     this.countInodes(-1);
     this.#count(parent, -1, touch);
+  }
+
+  /** Takes an inode out of one directory and puts it, as `moved`, into another or the same one. */
+  moveChild(
+    from: { readonly parent: DirectoryRef; readonly name: string },
+    to: { readonly parent: DirectoryRef; readonly name: string },
+    moved: Inode,
+  ): void {
+    this.store.delete('inode', dentryKey(from.parent.id, from.name));
+    this.store.insert('inode', dentryKey(to.parent.id, to.name), moved);
+    this.store.put('place', idKey(moved.id), { parentId: to.parent.id, name: to.name });
+    const stays = from.parent.id === to.parent.id;
+    if (!stays) this.#count(from.parent, -1, 'touch');
+    this.#count(to.parent, stays ? 0 : 1, 'touch');
   }
 
   /**

@@ -30,11 +30,10 @@ export function applyRename(context: ApplyContext, command: CommandOf<'rename'>)
   if (refusal !== undefined) return refusal;
   if (inode.persistence === 'persisted') persistParents(context, to);
   const replaced = target(to);
-  const source = parentAt(from);
-  const parent = parentAt(to);
-  if (replaced !== undefined) context.dropChild(parent, nameOf(targetPath), replaced, 'touch');
-  context.removeChild(source, nameOf(sourcePath), inode.id, 'touch');
-  context.addChild(parent, nameOf(targetPath), moved(inode, command.ufsVersion, context.nowMs), 'touch');
+  const source = { parent: parentAt(from), name: nameOf(sourcePath) };
+  const place = { parent: parentAt(to), name: nameOf(targetPath) };
+  if (replaced !== undefined) context.dropChild(place.parent, place.name, replaced, 'touch');
+  context.moveChild(source, place, moved(inode, command.ufsVersion, context.nowMs));
   const subtree = inode.kind === 'directory';
   context.notify({ kind: 'changed', path: sourcePath, subtree });
   context.notify({ kind: 'changed', path: targetPath, subtree });

@@ -13,7 +13,7 @@ import { applyRegisterWorker, applySetWorkerState } from './apply-worker.ts';
 import type { Applied, Command, FormatCommand, Outcome, StampedCommand } from './command.ts';
 import { notFormatted } from './namespace.ts';
 import { isRefusal } from './refusal.ts';
-import type { CountersRow, StateStore } from './state-store.ts';
+import type { StateStore } from './state-store.ts';
 
 type OrdinaryCommand = Exclude<Command, FormatCommand>;
 
@@ -29,11 +29,10 @@ export function apply(store: StateStore, stamped: StampedCommand): Applied {
   if (command.kind === 'format') return { outcome: outcomeOf(applyFormat(store, stamped.atMs, command)), notices: [] };
   if (counters === undefined) return { outcome: { kind: 'refused', refusal: notFormatted() }, notices: [] };
 
-  const before: CountersRow = { ...counters, logTimeMs: Math.max(counters.logTimeMs, stamped.atMs) };
-  const context = new ApplyContext(store, stamped.principal, before);
+  const logTimeMs = Math.max(counters.logTimeMs, stamped.atMs);
+  const context = new ApplyContext(store, stamped.principal, { ...counters, logTimeMs });
   const outcome = requestId === undefined ? run(context, command) : runOnce(context, command, requestId);
-  if (context.counters !== before || before.logTimeMs !== counters.logTimeMs)
-    store.put('counters', '', context.counters);
+  store.put('counters', '', context.counters);
   return { outcome, notices: context.notices };
 }
 

@@ -15,6 +15,8 @@ export interface Walk {
   readonly names: readonly string[];
   /** The root, then the inode of each name as far as there are any; all but the last are directories. */
   readonly chain: readonly Inode[];
+  /** The keys of the rows of `chain`, then that of the first name that does not exist. */
+  readonly keys: readonly string[];
   /** The mount that backs the path; that of the deepest directory that exists. */
   readonly mount: Mount | undefined;
 }
@@ -30,18 +32,27 @@ export function walk(reader: StateReader, path: string): Walk {
   const names = namesOf(path);
   let inode: Inode = must(reader.get('inode', ROOT_KEY), 'The namespace has a root');
   const chain: Inode[] = [inode];
+  const keys: string[] = [ROOT_KEY];
   let mountDepth = isMountPoint(inode) ? 0 : -1;
   for (const name of names) {
     if (inode.kind !== 'directory') break;
-    const child = reader.get('inode', dentryKey(inode.id, name));
+    const key = dentryKey(inode.id, name);
+    keys.push(key);
+    const child = reader.get('inode', key);
     if (child === undefined) break;
     chain.push(child);
     inode = child;
     if (isMountPoint(inode)) mountDepth = chain.length - 1;
   }
-  if (mountDepth < 0) return { path, names, chain, mount: undefined };
+  if (mountDepth < 0) return { path, names, chain, keys, mount: undefined };
   const mountPath = pathOfNames(names, mountDepth);
-  return { path, names, chain, mount: must(reader.get('mount', mountPath), `Mount point ${mountPath} has a row`) };
+  return {
+    path,
+    names,
+    chain,
+    keys,
+    mount: must(reader.get('mount', mountPath), `Mount point ${mountPath} has a row`),
+  };
 }
 
 /** The inode at the end of the path, when all of it exists. */
@@ -63,8 +74,7 @@ export function directoryAt(walked: Walk, depth: number): DirectoryInode {
 
 /** The key of the row `depth` names below the root. */
 export function keyAt(walked: Walk, depth: number): string {
-  if (depth === 0) return ROOT_KEY;
-  return dentryKey(inodeAt(walked, depth - 1).id, must(walked.names[depth - 1], 'The depth is within the path'));
+  return must(walked.keys[depth], 'The path exists to the depth above');
 }
 
 /** The directory above the path's last name; it must exist, and the path must not be the root. */

@@ -8,6 +8,7 @@ const MAX_PATH_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
 
 const SLASH = 0x2f;
+const DOT = 0x2e;
 const SHOWN_CHARACTERS = 120;
 
 /**
@@ -16,6 +17,7 @@ const SHOWN_CHARACTERS = 120;
  * above the root, or holds NUL or half a surrogate pair.
  */
 export function parsePath(text: string): string | Refusal {
+  if (isPlain(text)) return text;
   if (text === '') return invalid('The path is empty: give an absolute path such as /data');
   if (text.charCodeAt(0) !== SLASH) return invalid(`Path ${shown(text)} is relative: start it with /`);
   const bytes = utf8Length(text);
@@ -37,6 +39,22 @@ export function parsePath(text: string): string | Refusal {
     names.push(name);
   }
   return `/${names.join('/')}`;
+}
+
+/** Whether `text` is normal and well within the limits, as nearly all paths are: then one look at it is enough. */
+function isPlain(text: string): boolean {
+  const { length } = text;
+  if (length < 2 || length > MAX_PATH_BYTES || text.charCodeAt(0) !== SLASH) return false;
+  let nameStart = 1;
+  for (let i = 1; i <= length; i++) {
+    const unit = i === length ? SLASH : text.charCodeAt(i);
+    if (unit === SLASH) {
+      // A name that begins with a dot may be one that the text resolves.
+      if (i === nameStart || i - nameStart > MAX_NAME_BYTES || text.charCodeAt(nameStart) === DOT) return false;
+      nameStart = i + 1;
+    } else if (unit === 0 || unit > 127) return false;
+  }
+  return true;
 }
 
 /** Why `name` cannot be a component of a path, or undefined when it can. */
