@@ -28,7 +28,7 @@ export class AdminService {
   }
 
   /** @throws SluiceError NOT_LEADER, UNAVAILABLE */
-  readonly report: () => Promise<ClusterReport> = () => this.#parts.gate.guarded(() => this.#report())();
+  readonly report: () => Promise<ClusterReport> = () => this.#parts.gate.guarded(() => this.#report());
 
   async #report(): Promise<ClusterReport> {
     const { state, workers, clock, version } = this.#parts;

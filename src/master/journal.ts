@@ -92,6 +92,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   /** Who waits for `#proposals`, in the same order. */
   #proposers: Waiter[] = [];
   #lastProposal: ProposalId = 0;
+  /** What all who ask to read in this turn wait for. */
+  #barrier: Promise<void> | undefined;
   #scheduled = false;
   #role: Role = 'follower';
   #term: number;
@@ -172,10 +174,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   barrier(): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    return new Promise((resolve, reject) => {
+    this.#barrier ??= new Promise((resolve, reject) => {
       this.#reads.add({ resolve, reject });
       this.#schedule();
     });
+    return this.#barrier;
   }
 
   leadership(): Leadership {
@@ -304,6 +307,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       this.#proposers = [];
       events.push({ kind: 'propose', proposals });
     }
+    this.#barrier = undefined;
     const token = this.#reads.ask();
     if (token !== undefined) events.push({ kind: 'read', token });
     try {

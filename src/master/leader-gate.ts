@@ -27,16 +27,18 @@ export class LeaderGate {
     return new SluiceError('NOT_LEADER', message, { details: { leader: address } });
   }
 
-  /** `run` behind the gate; when leadership is lost meanwhile, the refusal says where the leader is. */
-  guarded<A extends readonly unknown[], R>(run: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
-    return async (...args) => {
-      this.check();
-      try {
-        return await run(...args);
-      } catch (thrown) {
-        if (thrown instanceof SluiceError && thrown.code === 'NOT_LEADER') throw this.notLeader();
-        throw thrown;
-      }
-    };
+  /** What was thrown behind the gate; when leadership was lost meanwhile, a refusal that says where the leader is. */
+  redirected(thrown: unknown): unknown {
+    return thrown instanceof SluiceError && thrown.code === 'NOT_LEADER' ? this.notLeader() : thrown;
+  }
+
+  /** Runs `task` behind the gate. */
+  async guarded<R>(task: () => Promise<R>): Promise<R> {
+    this.check();
+    try {
+      return await task();
+    } catch (thrown) {
+      throw this.redirected(thrown);
+    }
   }
 }

@@ -204,7 +204,7 @@ class MetadataService {
 export function metadataHandlers(parts: MetadataParts): OperationHandlers {
   const service = new MetadataService(parts);
   function handler<N extends OperationName>(name: N, run: OperationHandlers[N]): OperationHandlers[N] {
-    return parts.metrics.measured(name, parts.gate.guarded(run)) as OperationHandlers[N];
+    return parts.metrics.measured(name, parts.gate, run) as OperationHandlers[N];
   }
   return Object.freeze({
     createFile: handler('createFile', (request, context) => service.createFile(request, context)),

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { type Counter, type Histogram, type Metrics, SECONDS_BUCKETS } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
+import type { LeaderGate } from './leader-gate.ts';
 
 /** Counts and times operations by name and result; `OK` or an error code. */
 export class OperationMetrics {
@@ -12,8 +13,8 @@ export class OperationMetrics {
     this.#clock = clock;
   }
 
-  /** Wraps a handler so that each call is counted and timed. */
-  measured<Q, C, R>(name: string, handler: (request: Q, context: C) => Promise<R>): typeof handler {
+  /** Wraps a handler so that each call passes the gate, is counted and timed. */
+  measured<Q, C, R>(name: string, gate: LeaderGate, handler: (request: Q, context: C) => Promise<R>): typeof handler {
     const clock = this.#clock;
     const seconds: Histogram = this.#metrics.histogram(
       'sluice_master_operation_seconds',
@@ -26,10 +27,12 @@ export class OperationMetrics {
     return async (request, context) => {
       const beganMs = clock.monotonicMs();
       try {
+        gate.check();
         const reply = await handler(request, context);
         ok.add(1);
         return reply;
-      } catch (thrown) {
+      } catch (caught) {
+        const thrown = gate.redirected(caught);
         const { code } = SluiceError.from(thrown);
         const count = failures.get(code) ?? this.#count(name, code);
         failures.set(code, count);

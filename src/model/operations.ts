@@ -79,7 +79,7 @@ export interface SetAttributesRequest {
   readonly ttlAction?: TtlAction;
 }
 
-interface PathRequest {
+export interface PathRequest {
   readonly path: string;
 }
 

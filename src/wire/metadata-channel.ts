@@ -48,7 +48,7 @@ interface Call extends MasterCall {
   resolve(reply: unknown): void;
   reject(error: SluiceError): void;
   /** Stops listening to the caller's signal. */
-  release(): void;
+  release: (() => void) | undefined;
   /** How often it was put off. */
   tries: number;
   /** The link that it is in flight on. */
@@ -118,7 +118,7 @@ export class MetadataChannel implements MasterLinkListener {
       this.#checkRoom(name, body, options.signal);
       const principal = options.principal === undefined ? this.#options.principal : checkPrincipal(options.principal);
       const session = MUTATING.has(name) ? this.#session : undefined;
-      const abandon = (): void => this.#abandon(call);
+      const { signal } = options;
       const call: Call = {
         id: ++this.#lastId,
         name,
@@ -134,9 +134,13 @@ export class MetadataChannel implements MasterLinkListener {
         link: undefined,
         resolve: resolve as (reply: unknown) => void,
         reject,
-        release: () => options.signal?.removeEventListener('abort', abandon),
+        release: undefined,
       };
-      options.signal?.addEventListener('abort', abandon, { once: true });
+      if (signal !== undefined) {
+        const abandon = (): void => this.#abandon(call);
+        signal.addEventListener('abort', abandon, { once: true });
+        call.release = () => signal.removeEventListener('abort', abandon);
+      }
       this.#calls.set(call.id, call);
       this.#bytes += body.length;
       this.#queue.push(call);
@@ -262,7 +266,7 @@ export class MetadataChannel implements MasterLinkListener {
   #settle(call: Call): void {
     if (call.settled) return;
     call.settled = true;
-    call.release();
+    call.release?.();
     this.#recall(call);
     this.#calls.delete(call.id);
     this.#bytes -= call.body.length;

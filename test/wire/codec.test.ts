@@ -80,6 +80,35 @@ describe('operations', () => {
     );
   });
 
+  test.each([
+    ['createFile', generated.CreateFileRequest],
+    ['completeFile', generated.CompleteFileRequest],
+    ['makeDirectory', generated.MakeDirectoryRequest],
+    ['delete', generated.DeleteRequest],
+    ['rename', generated.RenameRequest],
+    ['getStatus', generated.GetStatusRequest],
+    ['exists', generated.ExistsRequest],
+    ['listStatus', generated.ListStatusRequest],
+    ['unmount', generated.UnmountRequest],
+  ] as const)('%s: the request by hand is the generated one', (operation, message) => {
+    fc.assert(
+      fc.property(operations[operation][0], (asked) => {
+        const bytes = OPERATION_CODECS[operation].request.encode(asked as never);
+        const read: object = message.decode(bytes);
+        const { writeType: _, ...rest } = asked as { writeType?: string };
+        expect(read).toMatchObject(rest);
+        expect(Buffer.compare(message.encode(read as never).finish(), bytes)).toBe(0);
+      }),
+    );
+  });
+
+  test.each([-1, 0.5, Number.NaN, 2 ** 53])('%s is no count', (mode) => {
+    const request = { path: '/a', mode, recursive: false, allowExists: false };
+    expect(() => OPERATION_CODECS.makeDirectory.request.encode(request)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+
   test('an unknown word is refused by name', () => {
     const bytes = generated.CreateFileRequest.encode({
       path: '/a',

@@ -1,8 +1,15 @@
 import { SluiceError } from '../../model/errors.ts';
-import type { ListReply, OperationName, Operations, SetAttributesRequest } from '../../model/operations.ts';
+import type {
+  ListReply,
+  OperationName,
+  Operations,
+  PathRequest,
+  SetAttributesRequest,
+} from '../../model/operations.ts';
 import type { FileStatus } from '../../model/status.ts';
 import * as messages from '../gen/sluice/v1/metadata.ts';
 import { type Codec, messageCodec } from './codec.ts';
+import { count, flag, flatMessage, signed, text, wordOf } from './flat-message.ts';
 import { ProtoReader } from './proto-reader.ts';
 import { lengthTag, ProtoWriter } from './proto-writer.ts';
 import { readStatus, STATUS_BYTES_HINT, TTL_ACTIONS, WRITE_TYPES, writeStatus } from './status.ts';
@@ -17,7 +24,6 @@ export interface OperationCodec<N extends OperationName> {
 }
 
 const same = <T>(value: T): T => value;
-const withSync = <T extends { readonly sync?: boolean }>(value: T) => ({ ...value, sync: value.sync === true });
 const STATUS_FIELD = lengthTag(1);
 const CURSOR_FIELD = lengthTag(2);
 
@@ -91,36 +97,49 @@ function toSetAttributes(request: SetAttributesRequest): messages.SetAttributesR
   return ttlAction === undefined ? rest : { ...rest, ttlAction: TTL_ACTIONS.number(ttlAction) };
 }
 
+const PATH_REQUEST = flatMessage<PathRequest>({ path: [1, text] });
+const NOTHING = flatMessage<Record<never, never>>({});
+
 /** Every operation of the namespace. */
 export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N> } = {
   createFile: {
     field: 16,
-    request: messageCodec(
-      messages.CreateFileRequest,
-      (request) => ({ ...request, writeType: WRITE_TYPES.number(request.writeType) }),
-      (message) => ({ ...message, writeType: WRITE_TYPES.word(message.writeType) }),
-    ),
+    request: flatMessage({
+      path: [1, text],
+      mode: [2, count],
+      writeType: [3, wordOf(WRITE_TYPES)],
+      blockSizeBytes: [4, count],
+      recursive: [5, flag],
+      overwrite: [6, flag],
+      empty: [7, flag],
+    }),
     reply: STATUS_REPLY,
   },
   completeFile: {
     field: 17,
-    request: messageCodec(messages.CompleteFileRequest, same, same),
+    request: flatMessage({
+      path: [1, text],
+      id: [2, count],
+      lengthBytes: [3, count],
+      ufsVersion: [4, text],
+      ufsModifiedMs: [5, signed],
+    }),
     reply: STATUS_REPLY,
   },
   makeDirectory: {
     field: 18,
-    request: messageCodec(messages.MakeDirectoryRequest, same, same),
+    request: flatMessage({ path: [1, text], mode: [2, count], recursive: [3, flag], allowExists: [4, flag] }),
     reply: STATUS_REPLY,
   },
   delete: {
     field: 19,
-    request: messageCodec(messages.DeleteRequest, same, same),
-    reply: messageCodec(messages.DeleteResponse, same, same),
+    request: flatMessage({ path: [1, text], recursive: [2, flag], keepUfs: [3, flag], id: [4, count] }),
+    reply: NOTHING,
   },
   rename: {
     field: 20,
-    request: messageCodec(messages.RenameRequest, same, same),
-    reply: messageCodec(messages.RenameResponse, same, same),
+    request: flatMessage({ source: [1, text], target: [2, text], overwrite: [3, flag] }),
+    reply: NOTHING,
   },
   setAttributes: {
     field: 21,
@@ -129,17 +148,23 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   },
   getStatus: {
     field: 22,
-    request: messageCodec(messages.GetStatusRequest, withSync, same),
+    request: flatMessage({ path: [1, text], sync: [2, flag] }),
     reply: STATUS_REPLY,
   },
   exists: {
     field: 23,
-    request: messageCodec(messages.ExistsRequest, same, same),
-    reply: messageCodec(messages.ExistsResponse, same, same),
+    request: PATH_REQUEST,
+    reply: flatMessage({ exists: [1, flag] }),
   },
   listStatus: {
     field: 24,
-    request: messageCodec(messages.ListStatusRequest, withSync, same),
+    request: flatMessage({
+      path: [1, text],
+      recursive: [2, flag],
+      cursor: [3, text],
+      limit: [4, count],
+      sync: [5, flag],
+    }),
     reply: LIST_REPLY,
   },
   mount: {
@@ -153,8 +178,8 @@ export const OPERATION_CODECS: { readonly [N in OperationName]: OperationCodec<N
   },
   unmount: {
     field: 26,
-    request: messageCodec(messages.UnmountRequest, same, same),
-    reply: messageCodec(messages.UnmountResponse, same, same),
+    request: PATH_REQUEST,
+    reply: NOTHING,
   },
   getMountTable: {
     field: 27,
