@@ -49,7 +49,7 @@ export const journalOptions = {
     {
       key: 'master.journal.recent',
       doc: 'Memory for recent journal entries that are sent to peers',
-      fallback: '64MiB',
+      fallback: '16MiB',
     },
     { min: 1024 * 1024 },
   ),
