@@ -49,14 +49,19 @@ export class Master implements Closeable {
   readonly port: number;
   readonly statusPort: number;
   readonly clusterId: string;
-  readonly #journal: Journal;
+  readonly #readiness: () => Readiness;
   readonly #scope: Scope;
 
-  private constructor(ports: { client: number; status: number }, clusterId: string, journal: Journal, scope: Scope) {
+  private constructor(
+    ports: { client: number; status: number },
+    clusterId: string,
+    readiness: () => Readiness,
+    scope: Scope,
+  ) {
     this.port = ports.client;
     this.statusPort = ports.status;
     this.clusterId = clusterId;
-    this.#journal = journal;
+    this.#readiness = readiness;
     this.#scope = scope;
   }
 
@@ -98,7 +103,7 @@ export class Master implements Closeable {
     scope.onClose('worker streams', () => services.workers.close());
     scope.onClose('client sessions', () => metadata.close());
     if (shared) scope.onClose('raft streams', () => transport.close());
-    const readiness = () => readinessOf(journal);
+    const readiness = () => readinessOf(journal, service.rootUfs);
     const at = { host: service.host, port: service.statusPort };
     const status = scope.own(
       'status server',
@@ -106,12 +111,12 @@ export class Master implements Closeable {
     );
     const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
     logger.info(fields, 'master serves');
-    return new Master({ client: server.port, status: status.port }, clusterId, journal, scope);
+    return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);
   }
 
   /** Whether this master can take part in serving clients. */
   get readiness(): Readiness {
-    return readinessOf(this.#journal);
+    return this.#readiness();
   }
 
   /** Ends the streams of clients and workers, then the services, then the journal. */
@@ -197,11 +202,14 @@ function rootMount({ service }: MasterParts): Omit<MountRequest, 'path'> | undef
   return { uri, options, readOnly, syncIntervalMs };
 }
 
-function readinessOf(journal: Journal): Readiness {
+function readinessOf(journal: Journal, rootUfs: string): Readiness {
   const { leading, leader } = journal.leadership();
   if (!leading && leader === undefined) return { ready: false, reason: 'No leader is known: a majority must be up' };
   if (journal.state.get('cluster', '') === undefined) {
     return { ready: false, reason: 'The namespace is not formatted yet, or not known here: the leader sees to it' };
+  }
+  if (rootUfs !== '' && journal.state.get('counters', '')?.nextMountId === 1) {
+    return { ready: false, reason: `${rootUfs} is not mounted at / yet: the log of the leader says why` };
   }
   return { ready: true };
 }
