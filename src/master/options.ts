@@ -29,7 +29,7 @@ export const quorumOptions = {
     {
       key: 'master.raft.election-timeout',
       doc: 'A leader that was not heard for this long is doubted; campaigns begin after one to two times of it',
-      fallback: '225ms',
+      fallback: '300ms',
     },
     { min: 10, max: 60_000 },
   ),

@@ -1,7 +1,10 @@
 import { quorumValue } from './quorum.ts';
 import { becomeFollower } from './role.ts';
-import type { RaftState } from './state.ts';
+import { isVoter, type RaftState } from './state.ts';
 import { expireTransfer, resign } from './transfer.ts';
+
+/** How much longer a write may take when the disks of the others are no faster. */
+const ALL_SLOW = 4;
 
 /** Time passed in the leader. */
 export function tickLeader(state: RaftState): void {
@@ -15,10 +18,20 @@ export function tickLeader(state: RaftState): void {
     return;
   }
   const writing = state.writes.inFlight;
-  if (writing !== undefined && now - writing.since > options.stalledWriteTicks) {
+  // Where all share a slow disk, a change of leaders heals nothing and costs an election: another must have shown that
+  // its disk is better. When nobody does, this one is not waited for without end either.
+  const stalledTicks = writing === undefined ? 0 : now - writing.since;
+  const patience = isOvertaken(state) ? options.stalledWriteTicks : ALL_SLOW * options.stalledWriteTicks;
+  if (stalledTicks > patience) {
     resign(state);
     return;
   }
   expireTransfer(state);
   if (now % options.heartbeatTicks === 0) for (const progress of state.peers.values()) progress.heartbeatDue = true;
+}
+
+/** Whether another voter holds entries that are not on this node's disk yet. */
+function isOvertaken(state: RaftState): boolean {
+  for (const [peer, { match }] of state.peers) if (match > state.log.durable && isVoter(state, peer)) return true;
+  return false;
 }

@@ -10,7 +10,7 @@ export interface RaftLimits {
   /** A leader unheard for this long is doubted; timeouts are drawn from one to two times this. */
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
-  /** A leader whose one log write takes longer than this gives up leadership. */
+  /** A leader whose one log write takes longer than this, while others finish theirs, gives up leadership. */
   readonly stalledWriteTicks: number;
   /** Entries of one append message, with their overhead; a single larger entry still travels, alone. */
   readonly maxFrameBytes: number;

@@ -174,6 +174,21 @@ describe('check-quorum', () => {
     expect(node.status.role).toBe('follower');
     expect(node.sent.at(-1)).toEqual({ from: 'a', to: 'b', message: { kind: 'timeoutNow', term: 1 } });
   });
+
+  test('a leader whose disk is as slow as those of the others leads on, but not without end', () => {
+    const node = new Node('a', THREE, { slowDisk: true }).campaign('b');
+    node.persist();
+    node.receive('b', { kind: 'voteReply', term: 1, granted: true, commit: 0 }).take();
+    const pass = (ticks: number): void => {
+      for (let tick = 0; tick < ticks; tick += 1) {
+        node.tick().receive('b', { kind: 'heartbeatReply', term: 1, readPosition: 0 });
+      }
+    };
+    pass(3 * stalledWriteTicks);
+    expect(node.status.role).toBe('leader');
+    pass(stalledWriteTicks + 1);
+    expect(node.status.role).toBe('follower');
+  });
 });
 
 describe('a lost leader', () => {
