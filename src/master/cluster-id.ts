@@ -64,7 +64,8 @@ async function readBinding(
   }
   throw new SluiceError(
     'CORRUPT',
-    `${folder.at(FILE)} is damaged: restore it, or move the folder away and start empty`,
+    `${folder.at(FILE)} is damaged: write it anew as {"clusterId":"…","member":"…"}, with the id of the cluster ` +
+      '(sluice admin quorum info) and the name of this master',
   );
 }
 
