@@ -18,4 +18,6 @@ test('a tree of thousands of files is read through the workers as it is, and the
   expect(comparedBeforeDeath).toBeGreaterThan(0);
   expect(comparedBeforeDeath).toBeLessThan(third.comparison.files);
   expect(third.ufsReads).toBe(0);
+  expect(first.ufsLooks).toBeGreaterThan(0);
+  for (const { ufsLooks } of [second, third]) expect(ufsLooks).toBe(0);
 }, 300_000);

@@ -10,7 +10,7 @@ export async function runRealTree(folder: string, options: CompareOptions = {}):
   const cluster = await ProcessCluster.start({ workers: 2 });
   try {
     await using files = await FileSystem.connect({ masters: cluster.addresses });
-    await files.mount('/tree', `file://${encodeURI(real)}`, { readOnly: true });
+    await files.mount('/tree', `file://${encodeURI(real)}`, { readOnly: true, syncIntervalMs: -1 });
     return await passOverTrees(cluster, files, [{ mounted: '/tree', folder: real }], options);
   } finally {
     await cluster.close();

@@ -6,9 +6,11 @@ import { type CompareOptions, compareTree, type TreeComparison } from './tree.ts
 interface TreePass {
   readonly comparison: TreeComparison;
   readonly seconds: number;
-  /** What the workers' metrics moved by. */
+  /** What the metrics of the processes that are still alive moved by. */
   readonly ufsReads: number;
   readonly pageHits: number;
+  /** Listings and look-ups of the UFS for metadata. */
+  readonly ufsLooks: number;
 }
 
 export interface TreePasses {
@@ -28,25 +30,25 @@ export interface MountedTree {
   readonly folder: string;
 }
 
-/** Compares trees with their storage three times; in the third the leader is killed and stays dead. */
+/** Compares trees with their storage twice, then the first of them again: its leader is killed and stays dead. */
 export async function passOverTrees(
   cluster: ProcessCluster,
   files: FileSystem,
   trees: readonly MountedTree[],
   options: CompareOptions = {},
 ): Promise<TreePasses> {
-  const pass = (more: CompareOptions = {}): Promise<TreePass> =>
+  const pass = (some: readonly MountedTree[], more: CompareOptions = {}): Promise<TreePass> =>
     measured(cluster, async () => {
       const all: TreeComparison[] = [];
-      for (const { mounted, folder } of trees)
+      for (const { mounted, folder } of some)
         all.push(await compareTree(files, mounted, folder, { ...options, ...more }));
       return joined(all);
     });
-  const first = await pass();
-  const second = await pass();
+  const first = await pass(trees);
+  const second = await pass(trees);
   const leader = await cluster.leader();
   let comparedBeforeDeath = 0;
-  const third = await pass({
+  const third = await pass(trees.slice(0, 1), {
     onFile: (done, all) => {
       if (comparedBeforeDeath > 0 || done < all / 4) return;
       comparedBeforeDeath = done;
@@ -67,13 +69,34 @@ function joined(all: readonly TreeComparison[]): TreeComparison {
 }
 
 async function measured(cluster: ProcessCluster, compare: () => Promise<TreeComparison>): Promise<TreePass> {
-  const total = async (metric: string): Promise<number> =>
-    (await Promise.all(cluster.workers.map((worker) => worker.metric(metric)))).reduce((sum, value) => sum + value, 0);
-  const counted = () => Promise.all([total('sluice_worker_ufs_reads_total'), total('sluice_worker_page_hits_total')]);
-  const [reads, hits] = await counted();
+  const before = await countersOf(cluster);
   const begun = performance.now();
   const comparison = await compare();
   const seconds = (performance.now() - begun) / 1000;
-  const [readsAfter, hitsAfter] = await counted();
-  return { comparison, seconds, ufsReads: readsAfter - reads, pageHits: hitsAfter - hits };
+  const after = await countersOf(cluster);
+  const moved = (metric: string): number =>
+    [...after].reduce((sum, [node, counters]) => sum + (counters[metric] ?? 0) - (before.get(node)?.[metric] ?? 0), 0);
+  return {
+    comparison,
+    seconds,
+    ufsReads: moved('sluice_worker_ufs_reads_total'),
+    pageHits: moved('sluice_worker_page_hits_total'),
+    ufsLooks: moved('sluice_master_sync_listings_total') + moved('sluice_master_sync_stats_total'),
+  };
+}
+
+const COUNTERS = [
+  'sluice_worker_ufs_reads_total',
+  'sluice_worker_page_hits_total',
+  'sluice_master_sync_listings_total',
+  'sluice_master_sync_stats_total',
+];
+
+async function countersOf(cluster: ProcessCluster): Promise<Map<string, Record<string, number>>> {
+  const alive = cluster.nodes.filter((node) => node.running);
+  const rows = alive.map(async (node): Promise<[string, Record<string, number>]> => {
+    const values = COUNTERS.map(async (name) => [name, await node.metric(name)] as const);
+    return [node.name, Object.fromEntries(await Promise.all(values))];
+  });
+  return new Map(await Promise.all(rows));
 }
