@@ -29,6 +29,8 @@ interface Waiting {
 }
 
 const REQUEST_BYTES_MAX = 4 * 2 ** 20;
+/** Operations that begin in one turn, so that the first are answered while the last wait: client and server overlap. */
+const TURN_OPERATIONS = 128;
 const REPLY_BYTES_MAX = MESSAGE_BYTES_MAX - 1024;
 /** A message is closed when it is this large; the next reply begins another one. */
 const FRAME_BYTES = 2 ** 20;
@@ -127,12 +129,13 @@ export class SessionServer {
   #advance(): void {
     let next = 0;
     for (; next < this.#waiting.length; next += 1) {
-      if (this.#weight >= SERVER_WEIGHT_MAX || this.#queuedBytes > QUEUED_BYTES_MAX) break;
+      if (next === TURN_OPERATIONS || this.#weight >= SERVER_WEIGHT_MAX || this.#queuedBytes > QUEUED_BYTES_MAX) break;
       const waiting = this.#waiting[next];
       if (waiting !== undefined) this.#begin(waiting);
     }
     if (next === this.#waiting.length) this.#waiting = [];
     else if (next > 0) this.#waiting.splice(0, next);
+    if (next === TURN_OPERATIONS) this.#scheduleFlush();
     if (this.#waiting.length > 0 || this.#queuedBytes > QUEUED_BYTES_MAX) this.#call.pause();
     else if (this.#call.isPaused()) this.#call.resume();
   }
