@@ -3,8 +3,8 @@ import { runFailover } from './failover.ts';
 
 const FAULTS = ['kill', 'stop', 'restart', 'killAll'] as const;
 
-test('masters are killed, stopped and restarted 12 times under writers: nothing is lost or done twice', async () => {
-  const result = await runFailover({ rounds: 12, faults: FAULTS, writers: 4 });
+test('masters are killed, stopped and restarted 20 times under writers: nothing is lost or done twice', async () => {
+  const result = await runFailover({ rounds: 20, faults: FAULTS, writers: 4 });
   expect(result.surprises).toEqual([]);
   expect({ lost: result.lost, duplicated: result.duplicated, wrongBytes: result.wrongBytes }).toEqual({
     lost: 0,
