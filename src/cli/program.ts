@@ -4,6 +4,7 @@ import { adminGroup } from './commands/admin.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configGroup } from './commands/config.ts';
 import { fsGroup } from './commands/fs.ts';
+import { journalGroup } from './commands/journal.ts';
 import { localCommand } from './commands/local.ts';
 import { masterCommand } from './commands/master.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -20,6 +21,7 @@ const COMMANDS: readonly (CommandSpec | CommandGroup)[] = [
   workerCommand,
   fsGroup,
   adminGroup,
+  journalGroup,
   configGroup,
   completionCommand(() => COMMANDS),
 ];

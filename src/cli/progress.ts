@@ -1,3 +1,4 @@
+import type { SingleBar } from 'cli-progress';
 import { formatBytes } from '../base/units.ts';
 import type { TextStream } from './world.ts';
 
@@ -10,9 +11,16 @@ export interface Progress {
   stop(): void;
 }
 
+/** Shows how many things of a known number are done. */
+export interface CountProgress {
+  update(done: number, total: number): void;
+  stop(): void;
+}
+
 /** Below this a copy is done before a bar could be read. */
 const SHOWN_FROM_BYTES = 16 * 2 ** 20;
 const SHOWN_FROM_FILES = 20;
+const SHOWN_FROM_COUNT = 100_000;
 
 const NONE: Progress = {
   found: () => undefined,
@@ -21,18 +29,33 @@ const NONE: Progress = {
   stop: () => undefined,
 };
 
+/** Shows how many of `what` are done, on a terminal; nothing elsewhere, or before there are many. */
+export async function showCount(stream: TextStream, what: string): Promise<CountProgress> {
+  if (stream.isTTY !== true) return { update: () => undefined, stop: () => undefined };
+  const bar = await barOn(stream, `{bar} {percentage}% | {value} of {total} ${what} | {duration_formatted}`);
+  let shown = false;
+  return {
+    update(done, total) {
+      if (total < SHOWN_FROM_COUNT) return;
+      if (!shown) bar.start(total, done);
+      shown = true;
+      bar.update(done);
+    },
+    stop() {
+      if (shown) bar.stop();
+    },
+  };
+}
+
+async function barOn(stream: TextStream, format: string): Promise<SingleBar> {
+  const { default: progress } = await import('cli-progress');
+  return new progress.SingleBar({ stream, format, barsize: 30, hideCursor: true, clearOnComplete: true, fps: 5 });
+}
+
 /** A bar on a terminal, once there is enough to do; nothing elsewhere. */
 export async function showProgress(stream: TextStream): Promise<Progress> {
   if (stream.isTTY !== true) return NONE;
-  const { default: progress } = await import('cli-progress');
-  const bar = new progress.SingleBar({
-    stream,
-    format: '{bar} {percentage}% | {done} of {all} | {files} files | {duration_formatted}',
-    barsize: 30,
-    hideCursor: true,
-    clearOnComplete: true,
-    fps: 5,
-  });
+  const bar = await barOn(stream, '{bar} {percentage}% | {done} of {all} | {files} files | {duration_formatted}');
   const total = { bytes: 0, done: 0, files: 0, filesFound: 0 };
   let shown = false;
   const update = () => {

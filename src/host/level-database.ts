@@ -175,8 +175,8 @@ async function refuseDamage(folder: string): Promise<void> {
     throw writeError(folder, thrown);
   });
   if (damage === undefined) return;
-  const { file, offset } = damage;
-  throw new SluiceError('CORRUPT', `Database ${folder} is damaged: ${file} has a broken record at byte ${offset}`);
+  const { file, what } = damage;
+  throw new SluiceError('CORRUPT', `Database ${folder} is damaged: ${file} ${what}`);
 }
 
 function causes(thrown: unknown): readonly { readonly code?: unknown; readonly message: string }[] {

@@ -12,12 +12,13 @@ const FULL = 1;
 const FIRST = 2;
 const LAST_TYPE = 4;
 const MASK_DELTA = 0xa282ead8;
+const TABLE = /\.(?:ldb|sst)$/;
 
-/** Writes that LevelDB would drop without a word although later ones are there. */
+/** Why LevelDB would drop writes without a word. */
 export interface LevelLogDamage {
   readonly file: string;
-  /** Where in the file. */
-  readonly offset: number;
+  /** What is wrong with it, such as `has a broken record at byte 100`. */
+  readonly what: string;
 }
 
 /**
@@ -25,16 +26,22 @@ export interface LevelLogDamage {
  * and opens as if nothing had been there (its paranoid checks are out of reach): one flipped bit takes away many synced
  * writes. Every write is synced before the next begins, so a broken record with a whole one behind it was
  * durable: damage. One with nothing behind it was torn by a crash before anybody was told of it: LevelDB may drop it.
+ * Without its file CURRENT, LevelDB begins anew and deletes all other files; it makes that file before any table or
+ * log.
  * @returns the first damage, or undefined. @throws as `readFile`
  */
 export async function findLogDamage(folder: string): Promise<LevelLogDamage | undefined> {
-  const names = await readdir(folder).catch((thrown: NodeJS.ErrnoException) => {
+  const names = await readdir(folder).catch((thrown: NodeJS.ErrnoException): string[] => {
     if (thrown.code === 'ENOENT') return [];
     throw thrown;
   });
+  const current = names.includes('CURRENT');
+  if (!current && names.some((name) => TABLE.test(name))) return { file: 'CURRENT', what: 'is missing' };
   for (const file of names.filter((name) => name.endsWith('.log')).sort()) {
-    const offset = damageIn(await readFile(join(folder, file)));
-    if (offset !== undefined) return { file, offset };
+    const log = await readFile(join(folder, file));
+    if (!current && log.length > 0) return { file: 'CURRENT', what: 'is missing' };
+    const offset = damageIn(log);
+    if (offset !== undefined) return { file, what: `has a broken record at byte ${offset}` };
   }
   return undefined;
 }

@@ -46,7 +46,8 @@ export async function bindFolder(folder: DataFolder, clusterId: string, member: 
   }
 }
 
-async function readBinding(
+/** The cluster and member that a folder is bound to; undefined when to none yet. @throws SluiceError CORRUPT */
+export async function readBinding(
   folder: DataFolder,
 ): Promise<{ readonly clusterId: string; readonly member: string } | undefined> {
   let text: string;

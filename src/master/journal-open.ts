@@ -11,6 +11,7 @@ import { Journal } from './journal.ts';
 import { LevelLogStore } from './level-log-store.ts';
 import { LevelStateStore } from './level-state-store.ts';
 import type { journalOptions, quorumOptions } from './options.ts';
+import { checkStatePosition } from './state-position.ts';
 
 export interface JournalEnvironment {
   /** Folder for `journal` and `state`; held exclusively by the caller. */
@@ -79,14 +80,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
   const log = new LevelLogStore(`${folder}/journal`);
   try {
     const stored = await log.open();
-    const { index } = state.applied;
-    if (index > stored.last.index || index < stored.base.index)
-      throw new SluiceError(
-        'CORRUPT',
-        `The journal in ${folder} has entries ${stored.base.index + 1} to ${stored.last.index}, its state is at ` +
-          `${index}: ` +
-          'move the folder away, and copy the folders journal and state of another stopped master here',
-      );
+    checkStatePosition(folder, state.applied, stored);
     const journal = new Journal({
       name: quorum.name,
       members,

@@ -10,6 +10,10 @@ export type BlockKey = Uint8Array;
 const BLOCK_PREFIX = 0x65;
 const INDEX_BYTES = 6;
 
+/** Key of the record of votes and of the log's end. */
+export const MARK_KEY: BlockKey = new Uint8Array([0x62]);
+/** Key of the record where the log begins. */
+export const BASE_KEY: BlockKey = new Uint8Array([0x63]);
 export const FIRST_BLOCK_KEY: BlockKey = blockKey(0);
 export const LAST_BLOCK_KEY: BlockKey = blockKey(2 ** 48 - 1);
 
@@ -27,7 +31,7 @@ export function indexOfKey(key: BlockKey): LogIndex {
 }
 
 /** What to do about damage of a master's journal or state. */
-const WAY_OUT =
+export const WAY_OUT =
   'stop this master, move its data folder away, and copy the folders journal and state of the leading master here ' +
   'while that one is stopped for a moment';
 
@@ -73,8 +77,11 @@ export class LogScan {
     return this.#chain;
   }
 
-  /** @throws SluiceError CORRUPT that names the first entry that is wrong or missing, UNSUPPORTED */
-  add(key: BlockKey, record: Uint8Array): void {
+  /**
+   * @returns the entries of the block.
+   * @throws SluiceError CORRUPT that names the first entry that is wrong or missing, UNSUPPORTED
+   */
+  add(key: BlockKey, record: Uint8Array): readonly Entry[] {
     const next = this.#last.index + 1;
     const first = indexOfKey(key);
     if (first > next) throw damaged(this.#folder, next, `entries up to ${first - 1} are missing`);
@@ -89,6 +96,7 @@ export class LogScan {
       this.#last = { term: entry.term, index: entry.index };
     }
     this.#chain = header.after;
+    return entries;
   }
 
   /** @throws SluiceError CORRUPT when the log does not end where it should. */

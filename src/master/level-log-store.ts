@@ -15,6 +15,7 @@ import {
   encodeLogMark,
 } from '../wire/codec/log-record.ts';
 import {
+  BASE_KEY,
   type BlockKey,
   blockKey,
   damaged,
@@ -22,12 +23,11 @@ import {
   indexOfKey,
   LAST_BLOCK_KEY,
   LogScan,
+  MARK_KEY,
   withWayOut,
 } from './level-log-scan.ts';
 
 const LEVEL_OPTIONS: LevelOptions = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
-const MARK_KEY: BlockKey = new Uint8Array([0x62]);
-const BASE_KEY: BlockKey = new Uint8Array([0x63]);
 /** Blocks that one batch of a compaction removes: a slice holds up the log's writes for about a millisecond. */
 const COMPACT_SLICE = 1000;
 

@@ -1,0 +1,117 @@
+import { resolve } from 'node:path';
+import { nodeTimers } from '../../host/node-timers.ts';
+import type { JournalInspection, JournalReport } from '../../master/journal-inspection.ts';
+import { quorumOptions } from '../../master/options.ts';
+import { ERROR_TABLE, SluiceError } from '../../model/errors.ts';
+import type { Entry } from '../../raft/entry.ts';
+import type { CommandGroup, CommandSpec } from '../command-spec.ts';
+import type { CommandContext } from '../context.ts';
+import { wholeNumber } from '../numbers.ts';
+import { showCount } from '../progress.ts';
+import { formatTable } from '../table.ts';
+
+interface FolderOptions {
+  readonly folder?: string;
+}
+
+interface DumpOptions extends FolderOptions {
+  readonly from?: string;
+  readonly to?: string;
+}
+
+const FOLDER_OPTION = ['--folder <path>', 'data folder of the stopped master, that of master.data by default'] as const;
+
+const checkCommand: CommandSpec<FolderOptions> = {
+  name: 'check',
+  summary: 'verify the journal of a stopped master, without changing it',
+  options: [FOLDER_OPTION],
+  examples: ['sluice journal check --folder .sluice/m1', 'sluice journal check --json --config /etc/sluice.yaml'],
+  async run(context, _, { folder }) {
+    const report = await withInspection(context, folder, async (inspection) => {
+      const progress = await showCount(context.world.stderr, 'entries');
+      try {
+        return await inspection.check((done, all) => progress.update(done, all), context.signal);
+      } finally {
+        progress.stop();
+      }
+    });
+    if (context.json) await context.out.json(report);
+    // Not cut to the terminal: half of an advice is none.
+    else await context.out.lines(formatTable(reportRows(report)));
+    const [problem] = report.problems;
+    return problem === undefined ? 0 : ERROR_TABLE[problem.code].exit;
+  },
+};
+
+const dumpCommand: CommandSpec<DumpOptions> = {
+  name: 'dump',
+  summary: 'print entries of the journal of a stopped master',
+  options: [FOLDER_OPTION, ['--from <index>', 'the first entry to print'], ['--to <index>', 'the last entry to print']],
+  examples: ['sluice journal dump --folder .sluice/m1 --from 100 --to 120', 'sluice journal dump --json'],
+  async run(context, _, { folder, from, to }) {
+    const first = from === undefined ? undefined : wholeNumber('--from', from, 1);
+    const last = to === undefined ? undefined : wholeNumber('--to', to, 1);
+    if (first !== undefined && last !== undefined && first > last)
+      throw new SluiceError('INVALID_ARGUMENT', `--from ${first} is behind --to ${last}: exchange them`);
+    const { decodeJournalEntry } = await import('../../wire/codec/command.ts');
+    const show = async ({ index, term, kind, bytes }: Entry) => {
+      const content = kind === 'command' ? decodeJournalEntry(bytes) : Buffer.from(bytes).toString('hex');
+      if (context.json) await context.out.json({ index, term, kind, content });
+      else await context.out.lines([`${index}\t${term}\t${kind}\t${JSON.stringify(content)}`]);
+    };
+    await withInspection(context, folder, async (inspection) => {
+      for await (const entries of inspection.entries(first, last, context.signal))
+        for (const entry of entries) await show(entry);
+    });
+    return 0;
+  },
+};
+
+/** `sluice journal`. */
+export const journalGroup: CommandGroup = {
+  name: 'journal',
+  summary: 'look at the journal of a stopped master',
+  commands: [checkCommand, dumpCommand],
+};
+
+async function withInspection<T>(
+  context: CommandContext,
+  folder: string | undefined,
+  act: (inspection: JournalInspection) => Promise<T>,
+): Promise<T> {
+  const { JournalInspection } = await import('../../master/journal-inspection.ts');
+  const path = resolve(context.world.folder, folder ?? context.config().values(quorumOptions).data);
+  const inspection = await JournalInspection.open(path, nodeTimers);
+  try {
+    return await act(inspection);
+  } finally {
+    await inspection.close();
+  }
+}
+
+function reportRows(report: JournalReport): (readonly string[])[] {
+  const { clusterId = '-', member = '-', base, last, firstTerm, ballot, commit, state, problems } = report;
+  const known = base !== undefined && last !== undefined;
+  const some = known && last.index > base.index;
+  const rows = [
+    ['folder', report.folder],
+    ['cluster', clusterId],
+    ['member', member],
+    ['base', positionText(base)],
+    ['first', some ? String(base.index + 1) : '-'],
+    ['last', some ? positionText(last) : '-'],
+    ['terms', firstTerm === undefined || last === undefined ? '-' : `${firstTerm} to ${last.term}`],
+    ['ballot', ballot === undefined ? '-' : `term ${ballot.term}, voted for ${ballot.votedFor ?? 'nobody'}`],
+    ['commit', commit === undefined ? '-' : String(commit)],
+    ['state', positionText(state)],
+    ['verdict', problems.length === 0 ? 'sound' : 'not sound: do not start this master'],
+  ];
+  for (const { code, message, advice } of problems)
+    rows.push(['problem', `${code}: ${message}`], ['what to do', advice]);
+  if (problems.length === 0) rows.push(['what to do', 'nothing: this master can be started']);
+  return rows;
+}
+
+function positionText(position: JournalReport['base']): string {
+  return position === undefined ? '-' : `${position.index} of term ${position.term}`;
+}

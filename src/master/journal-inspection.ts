@@ -1,0 +1,249 @@
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Timers } from '../base/clock.ts';
+import { DataFolder } from '../host/data-folder.ts';
+import { copyLevel } from '../host/level-copy.ts';
+import { LevelDatabase } from '../host/level-database.ts';
+import { opening, type Scope } from '../host/scope.ts';
+import { type ErrorCode, SluiceError } from '../model/errors.ts';
+import type { Ballot } from '../raft/effect.ts';
+import type { Entry } from '../raft/entry.ts';
+import { type LogIndex, ORIGIN, type Position } from '../raft/position.ts';
+import { decodeJournalEntry } from '../wire/codec/command.ts';
+import { decodeLogBase, decodeLogMark, type LogBase, type LogMark } from '../wire/codec/log-record.ts';
+import { readBinding } from './cluster-id.ts';
+import { BASE_KEY, damaged, FIRST_BLOCK_KEY, LAST_BLOCK_KEY, LogScan, MARK_KEY, WAY_OUT } from './level-log-scan.ts';
+import { LevelStateStore } from './level-state-store.ts';
+import { checkStatePosition } from './state-position.ts';
+
+/** What is wrong, and what to do about it. */
+export interface JournalProblem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly advice: string;
+}
+
+/** What a look at a journal has found; what could not be read is absent. */
+export interface JournalReport {
+  readonly folder: string;
+  readonly clusterId?: string;
+  readonly member?: string;
+  /** The entry before the first one kept. */
+  readonly base?: Position;
+  /** The last entry that is whole, with all before it. */
+  readonly last?: Position;
+  /** Term of the first entry. */
+  readonly firstTerm?: number;
+  readonly ballot?: Ballot;
+  /** Commit index that was durably noted. */
+  readonly commit?: LogIndex;
+  /** The last entry that the state on disk contains. */
+  readonly state?: Position;
+  /** Empty when the master can be started. */
+  readonly problems: readonly JournalProblem[];
+}
+
+/** Told of entries that were verified, and of how many there should be. */
+export type InspectionProgress = (verified: number, expected: number) => void;
+
+const LEVEL_OPTIONS = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
+
+/** An open journal that is read from its begin. */
+interface Reading {
+  readonly level: LevelDatabase<Uint8Array>;
+  readonly start: LogBase;
+  readonly mark: LogMark | undefined;
+  readonly scan: LogScan;
+}
+
+/**
+ * Looks at the journal of a stopped master. It takes the data folder as a master does (which writes `lock` and
+ * `process.pid` in it), and reads journal and state from temporary copies, see `copyLevel`: nothing in them is changed,
+ * however damaged they are. LevelDB's own log is verified before LevelDB sees it. Of the state only the position is
+ * verified, not each row.
+ */
+export class JournalInspection {
+  readonly #folder: DataFolder;
+  readonly #scratch: string;
+  readonly #timers: Timers;
+  readonly #scope: Scope;
+
+  private constructor(folder: DataFolder, scratch: string, timers: Timers, scope: Scope) {
+    this.#folder = folder;
+    this.#scratch = scratch;
+    this.#timers = timers;
+    this.#scope = scope;
+  }
+
+  /** @throws SluiceError NOT_FOUND when no master was ever started there; as `DataFolder.open` */
+  static async open(path: string, timers: Timers): Promise<JournalInspection> {
+    await access(join(path, 'identity.json')).catch((thrown: unknown) => {
+      const message = `${path} is not the data folder of a master: choose one with --folder, or set master.data`;
+      throw new SluiceError('NOT_FOUND', message, { cause: thrown });
+    });
+    return opening(async (scope) => {
+      const folder = scope.own('data folder', await DataFolder.open(path, 'master'));
+      const scratch = await mkdtemp(join(tmpdir(), 'sluice-inspection-'));
+      scope.onClose('copies', () => rm(scratch, { recursive: true, force: true }));
+      return new JournalInspection(folder, scratch, timers, scope);
+    });
+  }
+
+  /** Verifies everything that can be read, and goes on behind a problem where that makes sense. */
+  async check(progress: InspectionProgress, signal: AbortSignal): Promise<JournalReport> {
+    const problems: JournalProblem[] = [];
+    const attempt = async <T>(act: () => Promise<T>): Promise<T | undefined> => {
+      try {
+        return await act();
+      } catch (thrown) {
+        signal.throwIfAborted();
+        problems.push(this.#problem(thrown));
+        return undefined;
+      }
+    };
+    const bound = await attempt(() => readBinding(this.#folder));
+    const reading = await attempt(() => this.#begin());
+    let verified = false;
+    if (reading !== undefined) {
+      const act = () => this.#verify(reading, progress, signal);
+      verified = (await attempt(act)) ?? false;
+      await reading.level.close();
+    }
+    const state = await attempt(() => this.#statePosition());
+    if (verified && reading !== undefined && state !== undefined) {
+      const { start, scan } = reading;
+      const log = { base: start.base, last: scan.last, runs: scan.runs };
+      await attempt(async () => checkStatePosition(this.#folder.path, state, log));
+    }
+    const found = reading === undefined ? {} : reported(reading);
+    return { folder: this.#folder.path, ...bound, ...found, ...(state === undefined ? {} : { state }), problems };
+  }
+
+  /**
+   * The entries `from … to` (both included, all when absent), verified from the first one kept.
+   * @throws SluiceError NOT_FOUND when the journal does not have them; CORRUPT behind the last whole entry
+   */
+  async *entries(
+    from: LogIndex | undefined,
+    to: LogIndex | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly Entry[]> {
+    const { level, start, mark, scan } = await this.#begin();
+    try {
+      const [first, last] = [start.base.index + 1, mark?.last.index ?? 0];
+      if ((from ?? first) < first || (from ?? 0) > last || (to ?? last) > last || (to ?? first) < first) {
+        const has = last < first ? 'no entries' : `entries ${first} to ${last}`;
+        throw new SluiceError('NOT_FOUND', `The journal in ${this.#folder.path} has ${has}: ask for some of these`);
+      }
+      const inside = ({ index }: Entry) => index >= (from ?? first) && index <= (to ?? last);
+      for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) {
+        signal.throwIfAborted();
+        yield scan.add(key, record).filter(inside);
+        if (to !== undefined && scan.last.index >= to) return;
+      }
+      scan.finish(mark);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw this.#named(thrown);
+    } finally {
+      await level.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  async #begin(): Promise<Reading> {
+    const copy = await this.#copied('journal');
+    const level = await LevelDatabase.openBinary(copy, LEVEL_OPTIONS).catch((thrown: unknown) => {
+      throw this.#named(thrown);
+    });
+    try {
+      const baseRecord = level.getSync(BASE_KEY);
+      const markRecord = level.getSync(MARK_KEY);
+      const start = baseRecord === undefined ? { base: ORIGIN, chain: 0 } : decodeLogBase(baseRecord);
+      const mark = markRecord === undefined ? undefined : decodeLogMark(markRecord);
+      return { level, start, mark, scan: new LogScan(this.#folder.at('journal'), start) };
+    } catch (thrown) {
+      await level.close();
+      throw this.#named(thrown);
+    }
+  }
+
+  async #verify({ level, start, mark, scan }: Reading, told: InspectionProgress, signal: AbortSignal): Promise<true> {
+    const { index } = start.base;
+    const expected = Math.max(0, (mark?.last.index ?? 0) - index);
+    for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) {
+      signal.throwIfAborted();
+      for (const entry of scan.add(key, record)) this.#decode(entry);
+      told(scan.last.index - index, expected);
+    }
+    scan.finish(mark);
+    return true;
+  }
+
+  /** What a master does with an entry before it applies it. */
+  #decode({ kind, index, bytes }: Entry): void {
+    if (kind !== 'command') return;
+    try {
+      decodeJournalEntry(bytes);
+    } catch (thrown) {
+      const error = SluiceError.from(thrown);
+      if (error.code === 'CORRUPT') throw damaged(this.#folder.at('journal'), index, error.message, thrown);
+      throw SluiceError.from(error, error.code, `Entry ${index}`);
+    }
+  }
+
+  async #statePosition(): Promise<Position> {
+    const failures: SluiceError[] = [];
+    const state = await LevelStateStore.open({
+      folder: await this.#copied('state'),
+      cacheBytes: 0,
+      timers: this.#timers,
+      onFatal: (error) => failures.push(error),
+    });
+    await state.close();
+    const [failure] = failures;
+    if (failure !== undefined) throw failure;
+    return state.applied;
+  }
+
+  async #copied(name: 'journal' | 'state'): Promise<string> {
+    const copy = join(this.#scratch, name);
+    await rm(copy, { recursive: true, force: true });
+    await copyLevel(this.#folder.at(name), copy);
+    return copy;
+  }
+
+  /** An error about a copy as one about the original. */
+  #named(thrown: unknown): SluiceError {
+    const { code, message, details } = SluiceError.from(thrown);
+    const named = message.replaceAll(this.#scratch, this.#folder.path);
+    return new SluiceError(code, named, { details, cause: thrown });
+  }
+
+  #problem(thrown: unknown): JournalProblem {
+    const { code, message } = this.#named(thrown);
+    const end = `: ${WAY_OUT}`;
+    const what = message.endsWith(end) ? message.slice(0, -end.length) : message;
+    return { code, message: what, advice: ADVICE[code] ?? 'see the message' };
+  }
+}
+
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  CORRUPT: WAY_OUT,
+  UNSUPPORTED: 'start this master with the version that wrote its journal, or a newer one',
+  EXHAUSTED: 'free space in the folder for temporary files, and check again',
+};
+
+function reported({ start, mark, scan }: Reading): Omit<JournalReport, 'folder' | 'problems'> {
+  const firstTerm = scan.runs[0]?.term;
+  return {
+    base: start.base,
+    last: scan.last,
+    ...(firstTerm === undefined ? {} : { firstTerm }),
+    ...(mark === undefined ? {} : { ballot: mark.ballot, commit: mark.commit }),
+  };
+}
