@@ -4,8 +4,8 @@ import { type Random, randomInt } from '../../src/base/random.ts';
 export const TICK = 10;
 
 /**
- * What goes wrong in one run; each kind is on in about half of the seeds. Times in units, chances per message or per
- * tick.
+ * What goes wrong in one run; each kind is on in about half of the seeds. Times in units, chances per message, per
+ * write or per tick.
  */
 export interface Faults {
   readonly nodes: number;
@@ -14,18 +14,33 @@ export interface Faults {
   readonly ordered: boolean;
   readonly loss: number;
   readonly duplicate: number;
+  /** Chance that with a message one of the last few hundred arrives again. */
+  readonly replay: number;
   readonly straggler: number;
+  /** Messages on their way between two nodes; what is beyond is lost. */
+  readonly capacity: number;
+  /** Chance that a path stands still for a while; what is on it arrives afterwards. */
+  readonly clog: number;
   readonly partition: number;
   readonly oneWay: boolean;
+  /** Partitions may also be rings, in which each node still reaches a majority. */
+  readonly rings: boolean;
   readonly partitionMean: number;
   readonly crash: number;
+  /** Chance that a process dies while its write is under way, and that it dies between its end and what waits for it. */
+  readonly crashAtWrite: number;
+  readonly crashAll: number;
   readonly downMean: number;
   readonly pause: number;
   readonly pauseMean: number;
+  /** Chance of a pause of up to 60 election timeouts. */
+  readonly longPause: number;
   readonly diskMean: number;
   readonly diskStall: number;
-  /** Ticks of the nodes differ by up to this factor. */
+  /** Ticks of the nodes are shorter or longer by up to this factor. */
   readonly skew: number;
+  /** Chance that a node's clock stands still for up to three election timeouts. */
+  readonly missedTicks: number;
   /** Broken connections are noticed. */
   readonly breaksNoticed: boolean;
   /** Chance that a driver cuts an append to a shorter one. */
@@ -33,9 +48,42 @@ export interface Faults {
   /** Chance that a crashed state machine is found older than it was. */
   readonly rollback: number;
   readonly transfer: number;
+  /** Chance that for a while somebody asks for a transfer in every tick, often to a dead or lagging node. */
+  readonly transferStorm: number;
   /** Time between client requests. */
   readonly think: number;
 }
+
+/** How each kind of fault is switched off. */
+const OFF = {
+  delay: { delayMin: 0, delayMean: 2 },
+  loss: { loss: 0 },
+  duplicate: { duplicate: 0 },
+  replay: { replay: 0 },
+  straggler: { straggler: 0 },
+  capacity: { capacity: 1_000_000 },
+  clog: { clog: 0 },
+  partition: { partition: 0 },
+  oneWay: { oneWay: false },
+  ring: { rings: false },
+  crash: { crash: 0 },
+  crashAtWrite: { crashAtWrite: 0 },
+  crashAll: { crashAll: 0 },
+  pause: { pause: 0 },
+  longPause: { longPause: 0 },
+  slowDisk: { diskMean: 1 },
+  diskStall: { diskStall: 0 },
+  skew: { skew: 1 },
+  missedTicks: { missedTicks: 0 },
+  cut: { cut: 0 },
+  rollback: { rollback: 0 },
+  transfer: { transfer: 0 },
+  transferStorm: { transferStorm: 0 },
+} satisfies Record<string, Partial<Faults>>;
+
+export type FaultKind = keyof typeof OFF;
+
+export const FAULT_KINDS = Object.keys(OFF) as readonly FaultKind[];
 
 export function drawFaults(random: Random): Faults {
   const half = <T>(on: T, off: T): T => (random.next() < 0.5 ? on : off);
@@ -46,39 +94,47 @@ export function drawFaults(random: Random): Faults {
     ordered: half(true, false),
     loss: half(random.next() * 0.3, 0),
     duplicate: half(random.next() * 0.3, 0),
+    replay: half(random.next() * 0.1, 0),
     straggler: half(0.01, 0),
+    capacity: half(randomInt(random, 2, 20), OFF.capacity.capacity),
+    clog: half(0.01, 0),
     partition: half(0.004 + random.next() * 0.01, 0),
     oneWay: half(true, false),
+    rings: half(true, false),
     partitionMean: randomInt(random, 10, 80) * TICK,
     crash: half(0.001 + random.next() * 0.006, 0),
+    crashAtWrite: half(0.001 + random.next() * 0.01, 0),
+    crashAll: half(0.002, 0),
     downMean: randomInt(random, 5, 60) * TICK,
     pause: half(0.002, 0),
     pauseMean: randomInt(random, 2, 40) * TICK,
+    longPause: half(0.0005, 0),
     diskMean: half(1, randomInt(random, 1, 3 * TICK)),
     diskStall: half(0.005, 0),
-    skew: half(1, 1 + random.next()),
+    skew: half(1, 2),
+    missedTicks: half(0.003, 0),
     breaksNoticed: half(true, false),
     cut: half(0.2, 0),
     rollback: half(0.5, 0),
     transfer: half(0.004, 0),
+    transferStorm: half(0.003, 0),
     think: randomInt(random, 3, 30),
   };
 }
 
-/** Nothing goes wrong any more. */
+/** The same run, in which these kinds do not happen. */
+export function without(faults: Faults, kinds: readonly FaultKind[]): Faults {
+  let rest = faults;
+  for (const kind of kinds) rest = { ...rest, ...OFF[kind] };
+  return rest;
+}
+
+/** Nothing goes wrong any more; only clocks stay as they are, and a dead state machine as old as it was. */
 export function healed(faults: Faults): Faults {
-  const none = {
-    loss: 0,
-    duplicate: 0,
-    straggler: 0,
-    partition: 0,
-    crash: 0,
-    pause: 0,
-    diskStall: 0,
-    cut: 0,
-    transfer: 0,
-  };
-  return { ...faults, ...none, delayMin: 0, delayMean: 2, diskMean: 1 };
+  return without(
+    faults,
+    FAULT_KINDS.filter((kind) => kind !== 'skew' && kind !== 'rollback'),
+  );
 }
 
 /** A random delay with an exponential distribution. */

@@ -2,36 +2,64 @@ import { type Random, randomInt } from '../../src/base/random.ts';
 import type { Envelope } from '../../src/raft/message.ts';
 import type { NodeId } from '../../src/raft/position.ts';
 import type { Agenda } from './agenda.ts';
+import type { Coverage } from './coverage.ts';
 import { exponential, type Faults, TICK } from './faults.ts';
 
-/** Carries messages late, twice, out of order, or not at all. */
+/** How many messages are remembered to arrive once more. */
+const REMEMBERED = 300;
+
+/** Carries messages late, twice, out of order, long afterwards again, or not at all. */
 export class SimNetwork {
   readonly #agenda: Agenda;
   readonly #random: Random;
+  readonly #coverage: Coverage;
   readonly #deliver: (envelope: Envelope) => void;
   /** Links that carry nothing, as `from>to`. */
   readonly #cut = new Set<string>();
   readonly #lastArrival = new Map<string, number>();
+  /** By link: until when nothing arrives. */
+  readonly #clogged = new Map<string, number>();
+  readonly #travelling = new Map<string, number>();
+  readonly #old: Envelope[] = [];
+  #sent = 0;
   faults: Faults;
 
-  constructor(agenda: Agenda, random: Random, faults: Faults, deliver: (envelope: Envelope) => void) {
+  constructor(
+    agenda: Agenda,
+    random: Random,
+    faults: Faults,
+    coverage: Coverage,
+    deliver: (envelope: Envelope) => void,
+  ) {
     this.#agenda = agenda;
     this.#random = random;
     this.faults = faults;
+    this.#coverage = coverage;
     this.#deliver = deliver;
   }
 
   send(envelope: Envelope): void {
-    const { loss, duplicate } = this.faults;
-    if (this.#random.next() < loss) return;
+    const { loss, duplicate, replay } = this.faults;
+    this.#old[this.#sent++ % REMEMBERED] = envelope;
+    if (this.#random.next() < replay) {
+      this.#coverage.fault('replay');
+      this.#schedule(this.#old[randomInt(this.#random, 0, this.#old.length - 1)]!);
+    }
+    if (this.#random.next() < loss) {
+      this.#coverage.fault('loss');
+      return;
+    }
     this.#schedule(envelope);
-    if (this.#random.next() < duplicate) this.#schedule(envelope);
+    if (this.#random.next() >= duplicate) return;
+    this.#coverage.fault('duplicate');
+    this.#schedule(envelope);
   }
 
   /** Cuts the links around some nodes, in both directions or in one. */
   partition(nodes: readonly NodeId[], isolated: readonly NodeId[]): void {
     const both = !this.faults.oneWay || this.#random.next() < 0.5;
     const inward = this.#random.next() < 0.5;
+    this.#coverage.fault(both ? 'partition' : 'oneWay');
     for (const inside of isolated) {
       for (const outside of nodes) {
         if (isolated.includes(outside)) continue;
@@ -39,6 +67,25 @@ export class SimNetwork {
         if (both || !inward) this.#cut.add(`${inside}>${outside}`);
       }
     }
+  }
+
+  /** Leaves to each node only its two neighbours in a random order, of three nodes to two of them only one. */
+  ring(nodes: readonly NodeId[]): void {
+    this.#coverage.fault('ring');
+    const order = nodes.map((node) => ({ node, key: this.#random.next() })).sort((a, b) => a.key - b.key);
+    for (const [i, { node: a }] of order.entries()) {
+      for (const [j, { node: b }] of order.entries()) {
+        const apart = Math.abs(i - j);
+        const neighbours = apart === 1 || (apart === order.length - 1 && order.length > 3);
+        if (apart !== 0 && !neighbours) this.#cut.add(`${a}>${b}`);
+      }
+    }
+  }
+
+  /** Keeps back whatever is sent from one to the other for so long. */
+  clog(from: NodeId, to: NodeId, duration: number): void {
+    this.#coverage.fault('clog');
+    this.#clogged.set(`${from}>${to}`, this.#agenda.now + duration);
   }
 
   heal(): void {
@@ -51,15 +98,27 @@ export class SimNetwork {
   }
 
   #schedule(envelope: Envelope): void {
-    const { delayMin, delayMean, straggler, ordered } = this.faults;
+    const { delayMin, delayMean, straggler, ordered, capacity } = this.faults;
+    const { now } = this.#agenda;
     const link = `${envelope.from}>${envelope.to}`;
-    let delay = delayMin + exponential(this.#random, delayMean);
-    if (this.#random.next() < straggler) delay += randomInt(this.#random, 10, 100) * TICK;
-    else if (ordered) {
-      delay = Math.max(delay, (this.#lastArrival.get(link) ?? 0) - this.#agenda.now);
-      this.#lastArrival.set(link, this.#agenda.now + delay);
+    const travelling = this.#travelling.get(link) ?? 0;
+    if (travelling >= capacity) {
+      this.#coverage.fault('capacity');
+      return;
     }
+    let delay = delayMin + exponential(this.#random, delayMean);
+    if (delay > TICK) this.#coverage.fault('delay');
+    delay = Math.max(delay, (this.#clogged.get(link) ?? 0) - now);
+    if (this.#random.next() < straggler) {
+      this.#coverage.fault('straggler');
+      delay += randomInt(this.#random, 10, 100) * TICK;
+    } else if (ordered) {
+      delay = Math.max(delay, (this.#lastArrival.get(link) ?? 0) - now);
+      this.#lastArrival.set(link, now + delay);
+    }
+    this.#travelling.set(link, travelling + 1);
     this.#agenda.after(delay, () => {
+      this.#travelling.set(link, (this.#travelling.get(link) ?? 0) - 1);
       if (!this.#cut.has(link)) this.#deliver(envelope);
     });
   }

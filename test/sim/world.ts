@@ -5,10 +5,12 @@ import type { RaftLimits } from '../../src/raft/options.ts';
 import type { LogIndex, NodeId } from '../../src/raft/position.ts';
 import { Agenda } from './agenda.ts';
 import { BrokenPromise, Checker } from './checker.ts';
-import { drawFaults, exponential, type Faults, healed, TICK } from './faults.ts';
+import { Coverage } from './coverage.ts';
+import { drawFaults, exponential, type FaultKind, type Faults, healed, TICK, without } from './faults.ts';
 import { Member } from './member.ts';
 import { SimNetwork } from './network.ts';
 import { Trace } from './trace.ts';
+import { Trouble } from './trouble.ts';
 
 /** Mistakes of a driver, to prove that the checks see them. */
 export interface DriverBugs {
@@ -20,6 +22,8 @@ export interface SimulationOptions {
   /** Length of the part with faults, in ticks. */
   readonly ticks: number;
   readonly bugs?: DriverBugs;
+  /** Kinds of faults that shall not happen, though the seed has drawn them. */
+  readonly without?: readonly FaultKind[];
 }
 
 export interface SimulationReport {
@@ -29,12 +33,34 @@ export interface SimulationReport {
   readonly elections: number;
   readonly reads: number;
   readonly accepted: number;
+  readonly coverage: Coverage;
+}
+
+/** A promise was broken in a simulation that can be run again. */
+export class SimulationFailure extends Error {
+  readonly options: SimulationOptions;
+  /** What was broken, in one line. */
+  readonly promise: string;
+  readonly faults: Faults;
+  /** The last events, oldest first. */
+  readonly tail: readonly string[];
+
+  constructor(options: SimulationOptions, cause: Error, faults: Faults, tail: readonly string[]) {
+    const head = `Seed ${options.seed}, ${options.ticks} ticks: ${cause.message}`;
+    super(`${head}\n${JSON.stringify(faults)}\n${tail.join('\n')}\n${head}`, { cause });
+    this.options = options;
+    this.promise = cause.message.split('\n')[0] ?? '';
+    this.faults = faults;
+    this.tail = tail;
+  }
 }
 
 /** A cluster of real cores on a simulated network, disks and clocks, all of it decided by one seed. */
 export class World {
   readonly agenda = new Agenda();
   readonly trace = new Trace();
+  readonly coverage = new Coverage();
+  readonly trouble = new Trouble(this);
   readonly random: Random;
   readonly ids: readonly NodeId[];
   readonly limits: Partial<RaftLimits>;
@@ -50,7 +76,7 @@ export class World {
   /** By member and token: what was committed when the read began. */
   readonly #openReads = new Map<string, LogIndex>();
   /** Proposals without an answer, and the member that was asked. */
-  readonly #openProposals = new Map<string, NodeId>();
+  readonly #openProposals = new Map<string, { readonly asked: NodeId; readonly bytes: Uint8Array }>();
   /** By member: accepted proposals, as `index term`, that were not seen applied yet. */
   readonly #accepted = new Map<NodeId, Map<LogIndex, number>>();
   #stopClients = false;
@@ -59,7 +85,7 @@ export class World {
     this.#options = options;
     this.random = seededRandom(options.seed);
     this.bugs = options.bugs ?? {};
-    this.faults = drawFaults(this.random);
+    this.faults = without(drawFaults(this.random), options.without ?? []);
     this.ids = Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`);
     const small = this.random.next() < 0.5;
     this.limits = small
@@ -72,37 +98,41 @@ export class World {
         }
       : {};
     for (const id of this.ids) {
-      const period = Math.max(1, Math.round(TICK * (1 + (this.faults.skew - 1) * (this.random.next() - 0.3))));
+      const period = Math.round(TICK * this.faults.skew ** (2 * this.random.next() - 1));
+      if (period !== TICK) this.coverage.fault('skew');
       this.members.set(id, new Member(id, this, period));
       this.#accepted.set(id, new Map());
     }
     this.checker = new Checker(new Map([...this.members].map(([id, member]) => [id, member.disk])));
-    this.network = new SimNetwork(this.agenda, this.random, this.faults, ({ from, to, message }) => {
+    this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
       this.members.get(to)?.give({ kind: 'receive', from, message });
     });
   }
 
-  /** @throws Error with the seed and the last events when a promise was broken. */
+  /** @throws SimulationFailure with the seed and the last events when a promise was broken. */
   run(): SimulationReport {
     try {
       this.#faultyPart();
       this.#healedPart();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const head = `Seed ${this.#options.seed}, ${this.#options.ticks} ticks: ${error.message}`;
-      const text = `${head}\n${JSON.stringify(this.faults)}\n${this.trace.tail().join('\n')}\n${head}`;
-      throw new BrokenPromise(text, { cause: error });
+      throw new SimulationFailure(this.#options, error, this.faults, this.trace.tail());
     }
     const { hash, count } = this.trace;
     const { commit, elections } = this.checker;
-    return { hash, events: count, commit, elections, reads: this.#reads, accepted: this.#acceptedCount };
+    const { coverage } = this;
+    return { hash, events: count, commit, elections, reads: this.#reads, accepted: this.#acceptedCount, coverage };
   }
 
   settled(node: NodeId, effect: Extract<Effect, { kind: 'settle' }>): void {
     const what = `proposal ${effect.proposal}`;
     this.checker.answered(what);
+    const open = this.#openProposals.get(what);
     this.#openProposals.delete(what);
-    if (effect.fate !== 'accepted') return;
+    if (effect.fate !== 'accepted') {
+      if (open !== undefined) this.checker.dropped(open.bytes);
+      return;
+    }
     this.#acceptedCount += 1;
     this.#accepted.get(node)?.set(effect.at.index, effect.at.term);
   }
@@ -135,14 +165,14 @@ export class World {
   forget(node: NodeId): void {
     this.#accepted.get(node)?.clear();
     for (const key of this.#openReads.keys()) if (key.startsWith(`read ${node} `)) this.#openReads.delete(key);
-    for (const [what, asked] of this.#openProposals) if (asked === node) this.#openProposals.delete(what);
-    this.#tellOthers(node, 'peerUnreachable');
+    for (const [what, { asked }] of this.#openProposals) if (asked === node) this.#openProposals.delete(what);
+    this.trouble.tellOthers(node, 'peerUnreachable');
   }
 
   #faultyPart(): void {
     for (const member of this.members.values()) member.start();
     this.#clients();
-    this.#trouble();
+    this.trouble.begin();
     const end = this.#options.ticks * TICK;
     while (this.agenda.next(end));
   }
@@ -150,6 +180,7 @@ export class World {
   /** Everything, or half of the time only a majority, works again: then the cluster must work. */
   #healedPart(): void {
     this.#stopClients = true;
+    this.trouble.end();
     this.faults = healed(this.faults);
     this.network.faults = this.faults;
     this.network.heal();
@@ -182,7 +213,7 @@ export class World {
       return this.#openReads.size === 0 && this.#openProposals.size === 0 && waiting === 0;
     });
     const lines = working.map(({ log }) => log.map(({ term }) => term).join());
-    if (new Set(lines).size !== 1) throw new BrokenPromise('The logs differ at the end');
+    if (new Set(lines).size !== 1) throw new BrokenPromise('I30: the logs differ at the end');
   }
 
   #until(working: readonly Member[], what: string, reached: () => boolean): void {
@@ -190,7 +221,7 @@ export class World {
     while (!reached()) {
       if (this.agenda.next(end)) continue;
       const states = working.map((member) => JSON.stringify(member.status()));
-      throw new BrokenPromise(`Without faults, there is not ${what}:\n${states.join('\n')}`);
+      throw new BrokenPromise(`I30: without faults, there is not ${what}:\n${states.join('\n')}`);
     }
   }
 
@@ -223,8 +254,9 @@ export class World {
     if (!member.alive) return;
     const proposals = Array.from({ length: count }, () => {
       const id = this.#nextRequest++;
-      this.#openProposals.set(`proposal ${id}`, member.id);
-      return { id, bytes: new Uint8Array(randomInt(this.random, 0, 60)) };
+      const bytes = new Uint8Array(randomInt(this.random, 0, 60));
+      this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes });
+      return { id, bytes };
     });
     member.give({ kind: 'propose', proposals });
   }
@@ -234,59 +266,6 @@ export class World {
     const token = this.#nextRequest++;
     this.#openReads.set(`read ${member.id} ${token}`, this.checker.commit);
     member.give({ kind: 'read', token });
-  }
-
-  /** Draws, once a tick, what goes wrong. */
-  #trouble(): void {
-    if (this.#stopClients) return;
-    const { faults, random, network } = this;
-    if (random.next() < faults.partition) {
-      const leaders = this.ids.filter((id) => this.members.get(id)?.status()?.role === 'leader');
-      const some = this.ids.filter(() => random.next() < 0.4);
-      network.partition(this.ids, random.next() < 0.5 ? leaders : some);
-      this.trace.add('partition');
-      this.#tellCut('peerUnreachable');
-      this.agenda.after(exponential(random, faults.partitionMean), () => {
-        this.#tellCut('peerReachable');
-        network.heal();
-      });
-    }
-    for (const [id, member] of this.members) {
-      if (random.next() < faults.crash && member.alive) {
-        member.crash();
-        this.agenda.after(exponential(random, faults.downMean), () => {
-          if (member.alive || this.#stopClients) return;
-          this.trace.add(`${id} starts`);
-          member.start();
-          this.#tellOthers(id, 'peerReachable');
-        });
-      }
-      if (random.next() < faults.pause) member.pause(exponential(random, faults.pauseMean));
-      if (random.next() < faults.transfer) {
-        const to = this.ids[randomInt(random, 0, this.ids.length - 1)]!;
-        for (const any of this.members.values()) any.give({ kind: 'transferLeadership', to });
-      }
-    }
-    this.agenda.after(TICK, () => this.#trouble());
-  }
-
-  /** Connections through the cut break, or, when it is about to heal, come back. */
-  #tellCut(kind: 'peerUnreachable' | 'peerReachable'): void {
-    if (!this.faults.breaksNoticed) return;
-    for (const member of this.members.values()) {
-      for (const peer of this.ids) {
-        if (!this.network.isCut(peer, member.id)) continue;
-        this.agenda.after(exponential(this.random, 3), () => member.give({ kind, peer }));
-      }
-    }
-  }
-
-  #tellOthers(node: NodeId, kind: 'peerUnreachable' | 'peerReachable'): void {
-    if (!this.faults.breaksNoticed) return;
-    for (const member of this.members.values()) {
-      if (member.id === node || !member.alive) continue;
-      this.agenda.after(exponential(this.random, 3), () => member.give({ kind, peer: node }));
-    }
   }
 }
 

@@ -1,0 +1,96 @@
+import { randomInt } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { Coverage } from './coverage.ts';
+import { FAULT_KINDS } from './faults.ts';
+import { attempt, minimise } from './minimise.ts';
+import { SimulationFailure } from './world.ts';
+
+const USAGE = `usage: npm run sim -- [--seed N] [--seeds N] [--ticks N] [--json]
+
+  --seed N    the first seed; without it, a random one
+  --seeds N   how many seeds, one after the other (1)
+  --ticks N   length of the part with faults, in ticks (1000)
+  --json      one line of JSON at the end instead of a table
+`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+    seeds: { type: 'string', default: '1' },
+    ticks: { type: 'string', default: '1000' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const first = Number(values.seed);
+const seeds = Number(values.seeds);
+const ticks = Number(values.ticks);
+const valid = Number.isSafeInteger(first) && [seeds, ticks].every((n) => Number.isSafeInteger(n) && n > 0);
+if (valid) run();
+else {
+  process.stderr.write(USAGE);
+  process.exitCode = 2;
+}
+
+function run(): void {
+  const coverage = new Coverage();
+  const sums = { seeds: 0, ticks: 0, steps: 0, elections: 0, committed: 0, reads: 0 };
+  for (let seed = first; seed < first + seeds; seed += 1) {
+    if (process.stderr.isTTY) process.stderr.write(`\rseed ${seed} (${sums.seeds} of ${seeds})`);
+    const result = attempt({ seed, ticks });
+    if (result instanceof SimulationFailure) {
+      if (process.stderr.isTTY) process.stderr.write('\n');
+      fail(result);
+      return;
+    }
+    sums.seeds += 1;
+    sums.ticks += ticks;
+    sums.steps += result.coverage.steps;
+    sums.elections += result.elections;
+    sums.committed += result.commit;
+    sums.reads += result.reads;
+    coverage.add(result.coverage);
+  }
+  if (process.stderr.isTTY) process.stderr.write('\n');
+  const { faults, handlers, effects } = coverage;
+  const never = coverage.missing();
+  if (values.json) {
+    const passed = true;
+    process.stdout.write(`${JSON.stringify({ passed, first, ...sums, faults, handlers, effects, never })}\n`);
+    return;
+  }
+  print(`${seeds} seeds from ${first}`, sums);
+  print('faults', faults);
+  print('messages, by the role of the receiver', handlers);
+  print('effects', effects);
+  process.stdout.write(`never: ${never.join(', ') || 'nothing'}\n`);
+}
+
+/** Says what broke, where to find it, and the smallest run that still breaks it. */
+function fail(failure: SimulationFailure): void {
+  process.exitCode = 1;
+  const least = minimise(failure);
+  const off = least.options.without ?? [];
+  const on = FAULT_KINDS.filter((kind) => !off.includes(kind));
+  if (values.json) {
+    const { promise, tail, options } = failure;
+    const minimised = {
+      ticks: least.options.ticks,
+      faults: on,
+      without: off,
+      promise: least.promise,
+      tail: least.tail,
+    };
+    process.stdout.write(`${JSON.stringify({ passed: false, seed: options.seed, ticks, promise, tail, minimised })}\n`);
+    return;
+  }
+  process.stderr.write(
+    `${failure.message}\n\nMinimised, with ${on.join(', ') || 'no fault at all'}:\n${least.message}\n`,
+  );
+  process.stderr.write(`Again: npm run sim -- --seed ${failure.options.seed} --ticks ${ticks}\n`);
+  process.stderr.write(`Small: simulate(${JSON.stringify(least.options)})\n`);
+}
+
+function print(title: string, counts: Readonly<Record<string, number>>): void {
+  process.stdout.write(`${title}\n`);
+  for (const [name, times] of Object.entries(counts)) process.stdout.write(`  ${name.padEnd(32)}${times}\n`);
+}
