@@ -270,6 +270,8 @@ export class MetadataChannel implements MasterLinkListener {
     this.#recall(call);
     this.#calls.delete(call.id);
     this.#bytes -= call.body.length;
+    // It may have left room for others on its link.
+    this.#scheduleFlush();
     const session = call.session;
     if (session === undefined) return;
     session.settled(call.sequence);

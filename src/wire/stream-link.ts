@@ -6,8 +6,8 @@ import type { ClientSession } from './client-session.ts';
 import {
   decodeSessionResponse,
   encodeSessionRequest,
-  OPERATION_OVERHEAD_BYTES,
   OPERATIONS_PER_MESSAGE_MAX,
+  operationBytesMax,
   type SessionHello,
   type SessionOperation,
 } from './codec/session-frame.ts';
@@ -89,7 +89,8 @@ export class StreamLink implements MasterLink {
     let bytes = 0;
     let session: ClientSession | undefined;
     for (const call of calls) {
-      const size = call.body.length + OPERATION_OVERHEAD_BYTES;
+      const principal = call.principal === this.#principal ? undefined : call.principal;
+      const size = operationBytesMax(call.body, principal);
       const otherSession = session !== undefined && call.session !== undefined && call.session !== session;
       const full = batch.length >= OPERATIONS_PER_MESSAGE_MAX || bytes + size > MESSAGE_BYTES;
       if (otherSession || (full && batch.length > 0)) {
@@ -106,7 +107,7 @@ export class StreamLink implements MasterLink {
         id: call.id,
         sequence: call.sequence,
         timeoutMs: Math.max(1, Math.min(Math.ceil(call.deadlineMs - nowMs), 0x7fffffff)),
-        principal: call.principal === this.#principal ? undefined : call.principal,
+        principal,
         name: call.name,
         body: call.body,
       });

@@ -420,3 +420,43 @@ test('a master that is slow but alive is waited for', async () => {
   await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
   expect(pings).toBe(3);
 });
+
+test('room that abandoned operations leave is used at once, although the master still works on them', async () => {
+  const begun = new Gate<void>();
+  const over = new Gate<void>();
+  let running = 0;
+  const handler = async ({ path }: { readonly path: string }): Promise<{ exists: boolean }> => {
+    if (path === '/after') return { exists: true };
+    running += 1;
+    if (running === 1024) begun.open();
+    await over.promise;
+    return { exists: false };
+  };
+  const master = own(await startMaster({ exists: handler }));
+  const channel = own(openChannel([master.address]));
+  const { signal, abort } = abortable();
+  const abandoned = Array.from({ length: 1024 }, () => channel.call('exists', { path: '/slow' }, { signal }));
+  const after = channel.call('exists', { path: '/after' }, { timeoutMs: 5_000 });
+  const given = Promise.allSettled(abandoned);
+  await begun.promise;
+  abort();
+  await given;
+  await expect(after).resolves.toEqual({ exists: true });
+  over.open();
+});
+
+function abortable() {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}
+
+test('users in many groups share messages only as far as these stay within their limit', async () => {
+  const handler = async (_request: unknown, { principal }: OperationContext): Promise<{ exists: boolean }> => ({
+    exists: principal.groups.length === 200,
+  });
+  const master = own(await startMaster({ exists: handler }));
+  const channel = own(openChannel([master.address]));
+  const principal = { user: 'bob', groups: Array.from({ length: 200 }, (_, i) => `department ${i} of the company`) };
+  const calls = Array.from({ length: 1024 }, () => channel.call('exists', { path: '/' }, { principal }));
+  expect(new Set((await Promise.all(calls)).map(({ exists }) => exists))).toEqual(new Set([true]));
+});

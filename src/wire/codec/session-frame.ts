@@ -71,11 +71,21 @@ const FIRST_OPERATION_FIELD = 16;
 export const OPERATIONS_PER_MESSAGE_MAX = 4096;
 
 /** What one operation costs in a frame beyond its body, at most (without a principal of its own). */
-export const OPERATION_OVERHEAD_BYTES = 48;
+const OPERATION_OVERHEAD_BYTES = 48;
+
+/** What one operation takes in a frame, at most. @param principal Its own, if it has one. */
+export function operationBytesMax(body: Uint8Array, principal: Principal | undefined): number {
+  let size = body.length + OPERATION_OVERHEAD_BYTES;
+  if (principal === undefined) return size;
+  // A UTF-16 unit has at most three bytes of UTF-8; each name has a tag and a length.
+  size += 3 * principal.user.length + 8;
+  for (const group of principal.groups) size += 3 * group.length + 8;
+  return size;
+}
 
 export function encodeSessionRequest(request: SessionRequest): Buffer {
   let size = 128;
-  for (const operation of request.operations) size += operation.body.length + OPERATION_OVERHEAD_BYTES;
+  for (const { body, principal } of request.operations) size += operationBytesMax(body, principal);
   const writer = new ProtoWriter(size);
   if (request.hello !== undefined) {
     const hello = writer.begin(TAG_1_MESSAGE);
