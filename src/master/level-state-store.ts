@@ -54,6 +54,8 @@ export class LevelStateStore implements StateStore, StateScanner {
   readonly #rows: LevelRows;
   #flight: Promise<void> | undefined;
   #applied: Position;
+  /** `LevelRows.version` at the end of the last finished entry. */
+  #appliedVersion = 0;
   #flushed: Position;
   #cancelDelay: CancelTimer | undefined;
   #roomWanted: (() => void)[] = [];
@@ -132,6 +134,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     if (position.index !== this.#applied.index + 1)
       assert(false, `Entry ${position.index} does not follow ${this.#applied.index}`);
     this.#applied = position;
+    this.#appliedVersion = this.#rows.version;
   }
 
   /** Between two entries: lets a flush begin. @returns whether more entries may be applied now. */
@@ -147,11 +150,12 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#roomWanted.push(task);
   }
 
-  /** Flushes everything applied so far. @throws SluiceError when the disk refuses. */
+  /** Flushes everything applied so far. @throws SluiceError when the disk refuses, or an entry was left unfinished. */
   async flush(): Promise<void> {
     const { index } = this.#applied;
     while (this.#flushed.index < index) {
       if (this.#failure !== undefined) throw this.#failure;
+      if (this.#torn) throw new SluiceError('INTERNAL', `Applying what follows entry ${index} broke off: restart`);
       this.#beginFlush();
       await this.#flight;
     }
@@ -168,7 +172,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     return this.#merge(table, range, sorted, this.#rows.version);
   }
 
-  /** Flushes and closes. Idempotent. */
+  /** Flushes and closes; an unfinished entry, and what no flush took before it, is left to the journal. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -176,7 +180,7 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   async #close(): Promise<void> {
     try {
-      if (this.#failure === undefined) await this.flush();
+      if (this.#failure === undefined && !this.#torn) await this.flush();
     } finally {
       this.#cancelDelay?.();
       await this.#flight?.catch(() => undefined);
@@ -220,11 +224,20 @@ export class LevelStateStore implements StateStore, StateScanner {
     return found;
   }
 
+  /**
+   * An entry has changed rows and is not finished. Between turns that means that its applying broke off: half of it
+   * must not become durable, or a restart would apply it a second time.
+   */
+  get #torn(): boolean {
+    return this.#rows.version !== this.#appliedVersion;
+  }
+
   #beginFlush(): void {
     this.#cancelDelay?.();
     this.#cancelDelay = undefined;
     if (this.#flight !== undefined || this.#failure !== undefined || this.#applied.index === this.#flushed.index)
       return;
+    if (this.#torn) return;
     this.#flight = this.#flush(this.#rows.beginFlush(), this.#applied).catch((thrown: unknown) => {
       this.#failure = SluiceError.from(thrown);
       this.#options.onFatal(this.#failure);

@@ -69,6 +69,24 @@ test('many rows stop the applying until a flush has landed', async () => {
   await store.close();
 });
 
+test('an entry whose applying broke off never reaches the disk', async () => {
+  const store = await open('half');
+  store.put('counters', '', counters(1));
+  store.finishEntry({ term: 1, index: 1 });
+  await store.flush();
+  store.put('counters', '', counters(2));
+  store.finishEntry({ term: 1, index: 2 });
+  store.pause();
+  store.put('counters', '', counters(3));
+  store.insert('inode', '1/half', inode(3));
+  await time.advance(1_000);
+  await store.close();
+  const again = await open('half');
+  expect(again.get('inode', '1/half')).toBeUndefined();
+  expect(again.get('counters', '')).toEqual(counters(again.applied.index));
+  await again.close();
+});
+
 test('entries must be finished in order', async () => {
   const store = await open('order');
   expect(() => store.finishEntry({ term: 1, index: 2 })).toThrow(/does not follow/);
