@@ -30,6 +30,10 @@ export class AdminService {
   /** @throws SluiceError NOT_LEADER, UNAVAILABLE */
   readonly report: () => Promise<ClusterReport> = () => this.#parts.gate.guarded(() => this.#report());
 
+  /** Hands leadership to `to`, or to the most advanced master. @returns who leads then. @throws as the journal does */
+  readonly transfer: (to: string | undefined) => Promise<string> = (to) =>
+    this.#parts.gate.guarded(() => this.#parts.state.transferLeadership(to));
+
   async #report(): Promise<ClusterReport> {
     const { state, workers, clock, version } = this.#parts;
     await state.barrier();

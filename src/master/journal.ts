@@ -28,6 +28,7 @@ import { exposeGauges, JournalMetrics } from './journal-metrics.ts';
 import { quorumInfo } from './journal-quorum.ts';
 import { JournalReads } from './journal-reads.ts';
 import { JournalRing } from './journal-ring.ts';
+import { transferLeadership } from './leadership-transfer.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 import type { Leadership, ReplicatedState, StateListener } from './replicated-state.ts';
 import { StoragePump } from './storage-pump.ts';
@@ -203,9 +204,19 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Hands leadership to `to`, a caught-up member; does nothing when this master does not lead. */
-  transferLeadership(to: NodeId): void {
-    this.#arrive({ kind: 'transferLeadership', to });
+  transferLeadership(to: NodeId | undefined): Promise<NodeId> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
+    const { tickMs, limits, timers } = this.#parts;
+    const parts = {
+      electionTicks: limits.electionTicks,
+      tickMs,
+      timers,
+      status: () => this.#raft.status(),
+      subscribe: (listener: StateListener) => this.subscribe(listener),
+      begin: (successor: NodeId) => this.#arrive({ kind: 'transferLeadership', to: successor }),
+    };
+    return transferLeadership(parts, to);
   }
 
   /** Stops for ever because of an error elsewhere, e.g. of the state store's disk; tells `onFatal`. */
@@ -250,25 +261,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     }
   }
 
-  /**
-   * Gives leadership to the most advanced peer, so that nobody has to miss this master before there is another leader.
-   */
+  /** So that nobody has to miss this master before there is another leader. */
   async #handOver(): Promise<void> {
-    const { tickMs, limits, timers } = this.#parts;
-    if (this.#role !== 'leader' || this.#stopped !== undefined) return;
-    const peers = [...this.#raft.status().peers].filter(([, peer]) => peer.silentTicks <= limits.electionTicks);
-    const [to] = peers.sort(([, a], [, b]) => b.match - a.match)[0] ?? [];
-    if (to === undefined) return;
-    await new Promise<void>((resolve) => {
-      const cancel = timers.after(tickMs * limits.electionTicks, resolve);
-      const end = this.subscribe({
-        leadershipChanged: () => {
-          cancel();
-          end();
-          resolve();
-        },
-      });
-      this.transferLeadership(to);
+    if (this.#role !== 'leader' || this.#stopped !== undefined || this.#parts.members.size === 1) return;
+    await this.transferLeadership(undefined).catch((error: unknown) => {
+      this.#parts.logger.warn({ err: error }, 'leadership was not handed over');
     });
   }
 

@@ -95,7 +95,7 @@ export class Master implements Closeable {
     const offered: GrpcService[] = [
       metadata.service,
       registryService((stream) => services.workers.connect(stream)),
-      adminService({ report: () => services.admin.report(), quorum: () => services.admin.quorum() }),
+      adminService(services.admin),
     ];
     if (shared) offered.push(transport.service);
     const server = await serve(parts, scope, 'client server', service.port, offered);

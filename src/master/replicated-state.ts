@@ -38,6 +38,11 @@ export interface ReplicatedState {
   barrier(): Promise<void>;
   leadership(): Leadership;
   quorum(): QuorumInfo;
+  /**
+   * Hands leadership to the master `to`, or to the most advanced one; see `transferLeadership`.
+   * @returns who leads then. @throws SluiceError NOT_LEADER, INVALID_ARGUMENT, UNAVAILABLE, TIMED_OUT
+   */
+  transferLeadership(to: string | undefined): Promise<string>;
   /** @returns a function that ends the subscription. */
   subscribe(listener: StateListener): () => void;
 }

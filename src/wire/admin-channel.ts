@@ -4,7 +4,7 @@ import type { Random } from '../base/random.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { ClusterReport, QuorumInfo } from '../model/report.ts';
 import type { Codec } from './codec/codec.ts';
-import { QUORUM_REPLY, REPORT_REPLY } from './codec/report.ts';
+import { QUORUM_REPLY, REPORT_REPLY, TRANSFER_REPLY, TRANSFER_REQUEST } from './codec/report.ts';
 import { callMetadata } from './credentials.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
@@ -27,6 +27,7 @@ export interface AdminChannelOptions {
 
 const ATTEMPT_MS = 3_000;
 const TIMEOUT_MS = 10_000;
+const NOTHING = new Uint8Array(0);
 
 /** An operator's way to the masters: rare calls, each with a connection of its own. */
 export class AdminChannel {
@@ -46,14 +47,23 @@ export class AdminChannel {
     return this.#ask(JournalServiceService.getQuorum.path, QUORUM_REPLY);
   }
 
-  async #ask<T>(path: string, codec: Codec<T>): Promise<T> {
+  /**
+   * Hands leadership to the master `to`, or to the most advanced one. Asked again, because an answer was lost, it may
+   * hand leadership on once more. @returns who leads then. @throws SluiceError TIMED_OUT when nobody took over,
+   * INVALID_ARGUMENT when `to` is no master.
+   */
+  transfer(to: string | undefined): Promise<string> {
+    return this.#ask(JournalServiceService.transferLeadership.path, TRANSFER_REPLY, TRANSFER_REQUEST.encode(to));
+  }
+
+  async #ask<T>(path: string, codec: Codec<T>, request: Uint8Array = NOTHING): Promise<T> {
     const { masters: addresses, random, clock, timers, timeoutMs = TIMEOUT_MS } = this.#options;
     const masters = new MasterList(addresses, random);
     const untilMs = clock.monotonicMs() + timeoutMs;
     for (;;) {
       const address = masters.current;
       try {
-        return codec.decode(await this.#call(address, path));
+        return codec.decode(await this.#call(address, path, Buffer.from(request)));
       } catch (thrown) {
         const error = SluiceError.from(thrown);
         const waitMs = nextAfter(masters, address, error);
@@ -66,7 +76,7 @@ export class AdminChannel {
     }
   }
 
-  #call(address: string, path: string): Promise<Buffer> {
+  #call(address: string, path: string, request: Buffer): Promise<Buffer> {
     const { token, clock, attemptMs = ATTEMPT_MS } = this.#options;
     const client = new Client(address, credentials.createInsecure(), CLIENT_OPTIONS);
     const deadline = clock.wallMs() + attemptMs;
@@ -77,7 +87,7 @@ export class AdminChannel {
         else if (error !== null) reject(fromGrpcStatus(error, `Master ${address}`));
         else reject(new SluiceError('INTERNAL', `Master ${address} answered nothing`));
       };
-      client.makeUnaryRequest(path, sameBytes, sameBytes, Buffer.alloc(0), callMetadata(token), { deadline }, done);
+      client.makeUnaryRequest(path, sameBytes, sameBytes, request, callMetadata(token), { deadline }, done);
     });
   }
 }

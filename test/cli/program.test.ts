@@ -105,6 +105,7 @@ describe('masters that cannot be reached', () => {
     ['fs ls', ['fs', 'ls', '/']],
     ['admin report', ['admin', 'report']],
     ['admin quorum info', ['admin', 'quorum', 'info']],
+    ['admin quorum transfer', ['admin', 'quorum', 'transfer']],
   ])('%s: 75, and the addresses are named', async (_, args) => {
     const address = `127.0.0.1:${await closedPort()}`;
     const result = await shell.run(...args, '--master', address, '--set', 'client.master.timeout=300ms');
@@ -141,7 +142,7 @@ describe('completion', () => {
     ['sluice fs c', ['cat', 'cp', 'count', 'chmod', 'chown', 'checksum']],
     ['sluice fs ls --r', ['--recursive']],
     ['sluice --json fs mk', ['mkdir']],
-    ['sluice admin quorum ', ['info', '--master', '--user', '--config', '--set', '--json', '--help']],
+    ['sluice admin quorum ', ['info', 'transfer', '--master', '--user', '--config', '--set', '--json', '--help']],
   ])('bash completes %s', async (line, wanted) => {
     expect(await words(line)).toEqual(wanted);
   });

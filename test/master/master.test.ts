@@ -183,7 +183,15 @@ describe('three masters', () => {
     await asked.call('makeDirectory', makeDirectory('/before'));
     const admin = new AdminChannel({ masters: addresses, ...common });
     const { quorum } = await admin.report();
-    const leader = names.indexOf(quorum.leader);
+    const first = names.indexOf(quorum.leader);
+    const next = names[(first + 1) % 3] ?? '';
+    await expect(admin.transfer('m9')).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('m1, m2, m3'),
+    });
+    expect(await admin.transfer(next)).toBe(next);
+    expect((await admin.report()).quorum.leader).toBe(next);
+    const leader = names.indexOf(next);
     const standby = channel([addresses[(leader + 1) % 3] ?? '']);
     expect((await standby.call('getStatus', { path: '/before' })).kind).toBe('directory');
     await masters[leader]?.close();

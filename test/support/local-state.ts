@@ -80,6 +80,11 @@ export class LocalState implements ReplicatedState {
     return { clusterId: 'test', self: 'm1', leader, term, ...indexes, members: [] };
   }
 
+  async transferLeadership(to = 'm2'): Promise<string> {
+    this.lead(to === 'm1', to);
+    return to;
+  }
+
   subscribe(listener: StateListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

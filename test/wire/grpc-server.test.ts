@@ -42,7 +42,11 @@ const REPORT: ClusterReport = {
   ],
 };
 
-const service = adminService({ report: async () => REPORT, quorum: () => QUORUM });
+const service = adminService({
+  report: async () => REPORT,
+  quorum: () => QUORUM,
+  transfer: async (to) => to ?? 'anybody',
+});
 
 test('a taken port is named with the way out', async () => {
   const server = await serve(service);
@@ -92,17 +96,20 @@ test('reports come through, with the token', async () => {
   await server.close();
 });
 
-test('a report is asked of the leader, a quorum of whoever answers', async () => {
+test('a report and a transfer are asked of the leader, a quorum of whoever answers', async () => {
   const leader = await serve(service);
   const standby = await serve(
     adminService({
       report: () => Promise.reject(new SluiceError('NOT_LEADER', 'no', { details: { leader: leader.address } })),
       quorum: () => ({ ...QUORUM, self: 'standby' }),
+      transfer: () => Promise.reject(new SluiceError('NOT_LEADER', 'no', { details: { leader: leader.address } })),
     }),
   );
   const admin = new AdminChannel({ masters: ['127.0.0.1:1', standby.address], ...host });
   await expect(admin.report()).resolves.toEqual(REPORT);
   await expect(admin.quorum()).resolves.toMatchObject({ self: 'standby' });
+  await expect(admin.transfer('m2')).resolves.toBe('m2');
+  await expect(admin.transfer(undefined)).resolves.toBe('anybody');
   await Promise.all([leader.close(), standby.close()]);
 });
 

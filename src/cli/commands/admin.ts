@@ -42,11 +42,30 @@ const quorumInfoCommand: CommandSpec = {
   },
 };
 
+const quorumTransferCommand: CommandSpec = {
+  name: 'transfer',
+  summary: 'hand leadership to another master',
+  arguments: [['[master]', 'who shall lead; the one with the longest journal unless given']],
+  examples: ['sluice admin quorum transfer', 'sluice admin quorum transfer master-2'],
+  async run(context, [to]) {
+    const leader = await (await context.admin()).transfer(to);
+    if (context.json) await context.out.json({ leader });
+    else await context.out.lines([`${leader} leads`]);
+    return 0;
+  },
+};
+
+const quorumGroup: CommandGroup = {
+  name: 'quorum',
+  summary: 'look after the masters',
+  commands: [quorumInfoCommand, quorumTransferCommand],
+};
+
 /** `sluice admin`. */
 export const adminGroup: CommandGroup = {
   name: 'admin',
   summary: 'look after a cluster',
-  commands: [reportCommand, { name: 'quorum', summary: 'look after the masters', commands: [quorumInfoCommand] }],
+  commands: [reportCommand, quorumGroup],
 };
 
 function headLines(report: ClusterReport): string[] {

@@ -5,6 +5,8 @@ import {
   GetQuorumResponse,
   type QuorumInfo as QuorumInfoMessage,
   QuorumRole as QuorumRoleNumber,
+  TransferLeadershipRequest,
+  TransferLeadershipResponse,
 } from '../gen/sluice/v1/journal.ts';
 import { messageCodec } from './codec.ts';
 import { WordTable } from './word-table.ts';
@@ -32,6 +34,20 @@ export const QUORUM_REPLY = messageCodec(
   GetQuorumResponse,
   (info: QuorumInfo) => ({ quorum: toQuorum(info) }),
   (message) => fromQuorum(message.quorum),
+);
+
+/** Who shall lead; undefined leaves the choice to the leader. */
+export const TRANSFER_REQUEST = messageCodec(
+  TransferLeadershipRequest,
+  (to: string | undefined) => ({ to: to ?? '' }),
+  ({ to }) => (to === '' ? undefined : to),
+);
+
+/** Who leads now. */
+export const TRANSFER_REPLY = messageCodec(
+  TransferLeadershipResponse,
+  (leader: string) => ({ leader }),
+  ({ leader }) => leader,
 );
 
 export const REPORT_REPLY = messageCodec(
