@@ -1,0 +1,177 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
+import { LevelLogStore } from '../../src/master/level-log-store.ts';
+import { SluiceError } from '../../src/model/errors.ts';
+import type { Entry } from '../../src/raft/entry.ts';
+import type { LogWrite } from '../../src/raft/log-store.ts';
+import { entries, entry } from '../contract/log-store.contract.ts';
+
+/** What a store says and holds. */
+interface Content {
+  readonly ballot: unknown;
+  readonly base: unknown;
+  readonly last: unknown;
+  readonly commit: number;
+  readonly entries: readonly unknown[];
+}
+
+/** A journal whose every state is known. */
+interface Journal {
+  readonly folder: string;
+  /** LevelDB's own log. */
+  readonly file: string;
+  readonly bytes: Buffer;
+  /** Content after each write that the log file has, beginning with what was there before the first. */
+  readonly states: readonly Content[];
+  /** Size of the log file at each of `states`. */
+  readonly sizes: readonly number[];
+}
+
+const root = mkdtempSync(join(tmpdir(), 'sluice-faults-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** Writes of every kind: entries in one or more terms, votes alone, commits alone, truncations. */
+function writes(largeBytes: number): LogWrite[] {
+  const all: LogWrite[] = [{ ballot: { term: 1, votedFor: 'm1' }, entries: [], commit: 0 }];
+  for (let index = 1; index <= 24; index += 3) all.push({ entries: entries(index, index + 2, 1), commit: index - 1 });
+  all.push({ ballot: { term: 2, votedFor: undefined }, entries: [], commit: 22 });
+  all.push({ truncateFrom: 24, entries: entries(24, 25, 2), commit: 23 });
+  all.push({ entries: [{ index: 26, term: 2, kind: 'config', bytes: new Uint8Array([1, 2, 3]) }], commit: 23 });
+  if (largeBytes > 0) all.push({ entries: [entry(27, 2, largeBytes)], commit: 24 });
+  const next = largeBytes > 0 ? 28 : 27;
+  for (let index = next; index < next + 12; index += 1) all.push({ entries: [entry(index, 3)], commit: index - 2 });
+  return all;
+}
+
+async function contentOf(store: LevelLogStore): Promise<Content> {
+  const { ballot, base, last, commit } = await store.open();
+  const found: Entry[] = [];
+  if (last.index > base.index) found.push(...(await store.read(base.index + 1, last.index, Number.MAX_SAFE_INTEGER)));
+  const shown = found.map(({ index, term, kind, bytes }) => [index, term, kind, Buffer.from(bytes).toString('base64')]);
+  return { ballot, base, last, commit, entries: shown };
+}
+
+async function openedContent(folder: string): Promise<Content> {
+  const store = new LevelLogStore(folder);
+  try {
+    return await contentOf(store);
+  } finally {
+    await store.close();
+  }
+}
+
+function logFile(folder: string): string {
+  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'));
+  expect(logs).toHaveLength(1);
+  return logs[0] ?? '';
+}
+
+interface Making {
+  /** Writes that are left out at the end. */
+  readonly less?: number;
+  /** The process ends without closing: the files are those of an open store. */
+  readonly killed: boolean;
+  readonly largeBytes: number;
+  /** Writes after which the journal is opened anew, so that they are in a table and the rest in the log. */
+  readonly inTable: number;
+}
+
+async function makeJournal(name: string, { killed, largeBytes, inTable, less = 0 }: Making): Promise<Journal> {
+  const work = join(root, `${name}-work`);
+  const [states, sizes]: [Content[], number[]] = [[], []];
+  const list = writes(largeBytes).slice(0, less === 0 ? undefined : -less);
+  let store = new LevelLogStore(work);
+  await store.open();
+  for (const write of list.slice(0, inTable)) await store.write(write);
+  await store.close();
+  store = new LevelLogStore(work);
+  await store.open();
+  const note = async () => {
+    sizes.push(readFileSync(join(work, logFile(work))).length);
+    const copy = join(root, `${name}-copy`);
+    cpSync(work, copy, { recursive: true });
+    states.push(await openedContent(copy));
+    rmSync(copy, { recursive: true });
+  };
+  await note();
+  for (const write of list.slice(inTable)) {
+    await store.write(write);
+    await note();
+  }
+  const folder = join(root, name);
+  if (killed) cpSync(work, folder, { recursive: true });
+  await store.close();
+  if (!killed) cpSync(work, folder, { recursive: true });
+  const file = logFile(folder);
+  return { folder, file, bytes: readFileSync(join(folder, file)), states, sizes };
+}
+
+/** What opening a copy of the journal finds when its log file has these bytes. */
+async function outcome(journal: Journal, bytes: Buffer): Promise<Content | SluiceError> {
+  const copy = `${journal.folder}-opened`;
+  cpSync(journal.folder, copy, { recursive: true });
+  writeFileSync(join(copy, journal.file), bytes);
+  try {
+    return await openedContent(copy);
+  } catch (thrown) {
+    if (thrown instanceof SluiceError) return thrown;
+    throw thrown;
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
+const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+/** More are tried with SAMPLE=400; SAMPLE=1e9 tries all. */
+const SAMPLE = Number(process.env['SAMPLE'] ?? 120);
+
+/** The places around the ends of all writes, and a sample of the others. */
+function places({ bytes, sizes }: Journal): number[] {
+  if (bytes.length <= SAMPLE) return Array.from(bytes.keys());
+  const random = seededRandom(SEED);
+  const chosen = new Set(sizes.flatMap((size) => [size - 1, size, size + 6]));
+  while (chosen.size < SAMPLE) chosen.add(Math.floor(random.next() * bytes.length));
+  return [...chosen].filter((at) => at >= 0 && at < bytes.length).sort((a, b) => a - b);
+}
+
+const CASES: readonly (readonly [string, Making])[] = [
+  ['closed', { killed: false, largeBytes: 0, inTable: 0 }],
+  ['killed', { killed: true, largeBytes: 0, inTable: 0 }],
+  ['partly in a table', { killed: true, largeBytes: 0, inTable: 10 }],
+  ['with a write over several blocks', { killed: true, largeBytes: 70_000, inTable: 0 }],
+  ['that ends with a write over several blocks', { killed: true, largeBytes: 70_000, inTable: 9, less: 12 }],
+];
+
+describe.each(CASES)('a journal, %s', (name, making) => {
+  let journal: Journal;
+  beforeAll(async () => {
+    journal = await makeJournal(name.replaceAll(' ', '-'), making);
+  });
+
+  test('is found as it was left', async () => {
+    expect(await outcome(journal, journal.bytes)).toEqual(journal.states.at(-1));
+    expect(journal.sizes.at(-1)).toBe(journal.bytes.length);
+  });
+
+  test(`cut anywhere, has exactly the writes before the cut (SEED=${SEED})`, async () => {
+    for (const at of places(journal)) {
+      const whole = journal.sizes.findLastIndex((size) => size <= at);
+      expect([at, await outcome(journal, journal.bytes.subarray(0, at))]).toEqual([at, journal.states[whole]]);
+    }
+  });
+
+  test(`with any byte changed, is CORRUPT, or lacks its last write only (SEED=${SEED})`, async () => {
+    const random = seededRandom(SEED);
+    const lastBegins = journal.sizes.at(-2) ?? 0;
+    for (const at of places(journal)) {
+      const bytes = Buffer.from(journal.bytes);
+      bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
+      const found = await outcome(journal, bytes);
+      if (at >= lastBegins) expect([at, found]).toEqual([at, journal.states.at(-2)]);
+      else expect([at, found]).toMatchObject([at, { code: 'CORRUPT' }]);
+    }
+  });
+});
