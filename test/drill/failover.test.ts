@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest';
 import { runFailover } from './failover.ts';
 
+test('leadership handed over by request costs no operation its answer', async () => {
+  const result = await runFailover({ rounds: 6, faults: ['transfer'], writers: 4 });
+  const { surprises, unanswered, lost, duplicated, wrongBytes } = result;
+  expect({ surprises, unanswered, lost, duplicated, wrongBytes }).toEqual({
+    surprises: [],
+    unanswered: 0,
+    lost: 0,
+    duplicated: 0,
+    wrongBytes: 0,
+  });
+}, 120_000);
+
 const FAULTS = ['kill', 'stop', 'restart', 'killAll'] as const;
 
 test('masters are killed, stopped and restarted 20 times under writers: nothing is lost or done twice', async () => {

@@ -2,15 +2,18 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileSystem } from '../../src/client/file-system.ts';
+import { nodeTimers } from '../../src/host/node-timers.ts';
+import { systemClock } from '../../src/host/system-clock.ts';
 import { SluiceError } from '../../src/model/errors.ts';
+import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { ProcessCluster, pause } from '../support/process-cluster.ts';
 import { digestOf, Ledger } from './ledger.ts';
 
 /**
- * What happens to the leader: its process dies, hangs for a while, or is restarted in good order; or all masters die at
- * the same time and are started again.
+ * What happens to the leader: its process dies, hangs for a while, is restarted in good order, or hands leadership to
+ * another master; or all masters die at the same time and are started again.
  */
-export type Fault = 'kill' | 'stop' | 'restart' | 'killAll';
+export type Fault = 'kill' | 'stop' | 'restart' | 'transfer' | 'killAll';
 
 export interface FailoverOptions {
   readonly rounds: number;
@@ -23,7 +26,7 @@ export interface FailoverOptions {
 
 export interface FailoverResult {
   readonly rounds: number;
-  /** From the fault to the next acknowledged create, in order of the rounds. */
+  /** From the fault to the next acknowledged create, in order of the rounds; of a transfer, the slowest create in it. */
   readonly gapsMs: readonly number[];
   readonly acknowledged: number;
   readonly unanswered: number;
@@ -91,6 +94,7 @@ async function inject(
 ): Promise<number> {
   if (fault === 'killAll') return await killAll(cluster, files, ledger, round);
   const leader = await cluster.leader();
+  if (fault === 'transfer') return await transfer(cluster, files, ledger, round);
   const begun = performance.now();
   const ended = fault === 'restart' ? leader.stop('SIGTERM') : undefined;
   if (fault !== 'restart') leader.signal(fault === 'kill' ? 'SIGKILL' : 'SIGSTOP');
@@ -105,6 +109,29 @@ async function inject(
   }
   await cluster.waitUntilReady();
   return gap;
+}
+
+/** Creates one file after the other until another master leads. @returns how long the slowest took. */
+async function transfer(cluster: ProcessCluster, files: FileSystem, ledger: Ledger, round: number): Promise<number> {
+  const admin = new AdminChannel({
+    masters: cluster.addresses,
+    clock: systemClock,
+    timers: nodeTimers,
+    random: { next: Math.random },
+  });
+  let over = false;
+  const transferred = admin.transfer(undefined).finally(() => {
+    over = true;
+  });
+  let slowest = 0;
+  for (let count = 0, last = false; !last; count += 1) {
+    last = over;
+    const begun = performance.now();
+    await probe(files, ledger, `/drill/probe-${round}-${count}`);
+    slowest = Math.max(slowest, performance.now() - begun);
+  }
+  await transferred;
+  return slowest;
 }
 
 /** The gap contains the start of the processes. */

@@ -7,8 +7,9 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   failover: ['kill'],
   hang: ['stop'],
   restart: ['restart'],
+  transfer: ['transfer'],
   blackout: ['killAll'],
-  mixed: ['kill', 'stop', 'restart', 'killAll'],
+  mixed: ['kill', 'stop', 'restart', 'transfer', 'killAll'],
 };
 
 const USAGE = `usage: npm run drill -- ${Object.keys(DRILLS).join('|')} [--rounds N] [--json]
@@ -50,6 +51,7 @@ async function drillFailover(chosen: readonly Fault[]): Promise<void> {
     p99Ms: Math.round(percentile(sorted, 0.99)),
     maxMs: Math.round(sorted.at(-1) ?? 0),
     acknowledged: result.acknowledged,
+    unanswered: result.unanswered,
     lost: result.lost,
     duplicated: result.duplicated,
     wrongBytes: result.wrongBytes,
