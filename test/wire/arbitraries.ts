@@ -11,7 +11,7 @@ export const text = fc.oneof(
 export const count = fc.oneof(fc.maxSafeNat(), fc.integer({ min: 0, max: 300 }), fc.nat());
 export const time = fc.oneof(fc.maxSafeInteger(), fc.integer({ min: -2, max: 2 }));
 /** Zigzag numbers have one bit less. */
-export const signed = fc.integer({ min: -(2 ** 52) + 1, max: 2 ** 52 - 1 });
+export const signed = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER });
 const mode = fc.integer({ min: 0, max: 0o7777 });
 const writeType = fc.constantFrom('MUST_CACHE' as const, 'THROUGH' as const, 'CACHE_THROUGH' as const);
 const ttlAction = fc.constantFrom('free' as const, 'delete' as const);

@@ -49,6 +49,16 @@ const refusal = fc.record({
 });
 
 describe('operations', () => {
+  test.each([Number.MAX_SAFE_INTEGER, 2 ** 52, Number.MIN_SAFE_INTEGER, -(2 ** 52) - 1, -1, 0])(
+    'the largest time to live that a file may have comes back: %d',
+    (ttlMs) => {
+      const { reply } = OPERATION_CODECS.getStatus;
+      expect(reply.decode(reply.encode({ ...STATUS, ttlMs }))).toEqual({ ...STATUS, ttlMs });
+      const bytes = generated.GetStatusResponse.decode(reply.encode({ ...STATUS, ttlMs }));
+      expect(bytes.status?.ttlMs).toBe(ttlMs);
+    },
+  );
+
   test.each(OPERATION_NAMES)('%s: request and reply come back as they were', (operation) => {
     const { request, reply } = OPERATION_CODECS[operation];
     const [requests, replies] = operations[operation];

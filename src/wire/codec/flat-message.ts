@@ -30,7 +30,7 @@ export const count: FieldKind<number> = {
 /** A number that may be negative: `sint64`. */
 export const signed: FieldKind<number> = {
   tag: varintTag,
-  write: (writer, tag, value) => writer.sint(tag, whole(value, -(2 ** 52) + 1, 2 ** 52 - 1)),
+  write: (writer, tag, value) => writer.sint(tag, whole(value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
   read: (reader) => reader.sint(),
   absent: () => 0,
 };

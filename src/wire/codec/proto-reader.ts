@@ -43,9 +43,13 @@ export class ProtoReader {
     return this.#varint();
   }
 
+  /** A zigzag number. It has a bit more than `#varint` reads, so its first byte is read by itself. */
   sint(): number {
-    const value = this.#varint();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    const first = this.#byte();
+    const half = ((first & 127) >>> 1) + (first < 128 ? 0 : this.#varint() * 64);
+    const value = first % 2 === 0 ? half : -half - 1;
+    if (Math.abs(value) > Number.MAX_SAFE_INTEGER) throw malformed('a number beyond 2^53');
+    return value;
   }
 
   /** A number of kind int64: negative ones have ten bytes. */

@@ -43,9 +43,16 @@ export class ProtoWriter {
     this.#varint(value);
   }
 
-  /** A zigzag number, |value| below 2^52. */
+  /** A zigzag number, |value| below 2^53. */
   sint(tag: number, value: number): void {
-    this.uint(tag, value < 0 ? -value * 2 - 1 : value * 2);
+    const zigzag = value < 0 ? -value * 2 - 1 : value * 2;
+    if (zigzag <= Number.MAX_SAFE_INTEGER) {
+      this.uint(tag, zigzag);
+      return;
+    }
+    this.#reserve(20);
+    this.#varint(tag);
+    this.#bigVarint(value < 0 ? -2n * BigInt(value) - 1n : 2n * BigInt(value));
   }
 
   /** A number of kind int64: ten bytes when it is negative. */
@@ -59,9 +66,7 @@ export class ProtoWriter {
     let low = value % TWO_TO_32;
     if (low < 0) low += TWO_TO_32;
     const high = (value - low) / TWO_TO_32 + TWO_TO_32;
-    let bits = (BigInt(high) << 32n) | BigInt(low);
-    for (; bits > 127n; bits >>= 7n) this.#buffer[this.#length++] = Number(bits & 127n) | 128;
-    this.#buffer[this.#length++] = Number(bits);
+    this.#bigVarint((BigInt(high) << 32n) | BigInt(low));
   }
 
   bool(tag: number, value: boolean): void {
@@ -151,6 +156,12 @@ export class ProtoWriter {
     }
     buffer[at++] = rest;
     this.#length = at;
+  }
+
+  #bigVarint(value: bigint): void {
+    let rest = value;
+    for (; rest > 127n; rest >>= 7n) this.#buffer[this.#length++] = Number(rest & 127n) | 128;
+    this.#buffer[this.#length++] = Number(rest);
   }
 
   #reserve(bytes: number): void {
