@@ -5,6 +5,7 @@ import type { Timers } from '../base/clock.ts';
 import { DataFolder } from '../host/data-folder.ts';
 import { copyLevel } from '../host/level-copy.ts';
 import { LevelDatabase } from '../host/level-database.ts';
+import { findTableDamage } from '../host/level-table-check.ts';
 import { opening, type Scope } from '../host/scope.ts';
 import { type ErrorCode, SluiceError } from '../model/errors.ts';
 import type { Ballot } from '../raft/effect.ts';
@@ -60,8 +61,8 @@ interface Reading {
 /**
  * Looks at the journal of a stopped master. It takes the data folder as a master does (which writes `lock` and
  * `process.pid` in it), and reads journal and state from temporary copies, see `copyLevel`: nothing in them is changed,
- * however damaged they are. LevelDB's own log is verified before LevelDB sees it. Of the state only the position is
- * verified, not each row.
+ * however damaged they are. LevelDB's own log, and the checksums of its tables, are verified before LevelDB sees
+ * them. Of the state nothing more than these and its position is verified.
  */
 export class JournalInspection {
   readonly #folder: DataFolder;
@@ -103,14 +104,14 @@ export class JournalInspection {
       }
     };
     const bound = await attempt(() => readBinding(this.#folder));
-    const reading = await attempt(() => this.#begin());
+    const reading = await attempt(() => this.#begin(signal));
     let verified = false;
     if (reading !== undefined) {
       const act = () => this.#verify(reading, progress, signal);
       verified = (await attempt(act)) ?? false;
       await reading.level.close();
     }
-    const state = await attempt(() => this.#statePosition());
+    const state = await attempt(() => this.#statePosition(signal));
     if (verified && reading !== undefined && state !== undefined) {
       const { start, scan } = reading;
       const log = { base: start.base, last: scan.last, runs: scan.runs };
@@ -129,7 +130,7 @@ export class JournalInspection {
     to: LogIndex | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<readonly Entry[]> {
-    const { level, start, mark, scan } = await this.#begin();
+    const { level, start, mark, scan } = await this.#begin(signal);
     try {
       const [first, last] = [start.base.index + 1, mark?.last.index ?? 0];
       if ((from ?? first) < first || (from ?? 0) > last || (to ?? last) > last || (to ?? first) < first) {
@@ -155,8 +156,8 @@ export class JournalInspection {
     return this.#scope.close();
   }
 
-  async #begin(): Promise<Reading> {
-    const copy = await this.#copied('journal');
+  async #begin(signal: AbortSignal): Promise<Reading> {
+    const copy = await this.#copied('journal', signal);
     const level = await LevelDatabase.openBinary(copy, LEVEL_OPTIONS).catch((thrown: unknown) => {
       throw this.#named(thrown);
     });
@@ -196,10 +197,10 @@ export class JournalInspection {
     }
   }
 
-  async #statePosition(): Promise<Position> {
+  async #statePosition(signal: AbortSignal): Promise<Position> {
     const failures: SluiceError[] = [];
     const state = await LevelStateStore.open({
-      folder: await this.#copied('state'),
+      folder: await this.#copied('state', signal),
       cacheBytes: 0,
       timers: this.#timers,
       onFatal: (error) => failures.push(error),
@@ -210,7 +211,10 @@ export class JournalInspection {
     return state.applied;
   }
 
-  async #copied(name: 'journal' | 'state'): Promise<string> {
+  async #copied(name: 'journal' | 'state', signal: AbortSignal): Promise<string> {
+    const table = await findTableDamage(this.#folder.at(name), signal);
+    if (table !== undefined)
+      throw new SluiceError('CORRUPT', `Database ${this.#folder.at(name)} is damaged: ${table} has a wrong checksum`);
     const copy = join(this.#scratch, name);
     await rm(copy, { recursive: true, force: true });
     await copyLevel(this.#folder.at(name), copy);

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DataFolder } from '../../src/host/data-folder.ts';
+import { LevelDatabase } from '../../src/host/level-database.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { bindFolder } from '../../src/master/cluster-id.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
@@ -139,6 +140,21 @@ describe('journal check', () => {
     const problems = (JSON.parse(out) as { problems: { code: string; message: string }[] }).problems;
     expect(problems.map((problem) => problem.code)).toEqual(['CORRUPT']);
     expect(problems[0]?.message).toMatch(message);
+  });
+
+  test.each(['journal', 'state'])('a damaged table of %s is found before LevelDB fails by it', async (name) => {
+    const path = await master();
+    // Opening makes a table of the log.
+    const options = { blockCacheBytes: 0, writeBufferBytes: 64 * 1024 };
+    await (await LevelDatabase.openBinary(join(path, name), options)).close();
+    const [table = ''] = readdirSync(join(path, name)).filter((file) => file.endsWith('.ldb'));
+    expect(await shell.out('journal', 'check', '--folder', 'm1')).toContain('sound');
+    flip(join(path, name, table), 3);
+    const { code, out } = await shell.run('journal', 'check', '--folder', 'm1');
+    expect([code, out]).toEqual([
+      70,
+      expect.stringContaining(`m1/${name} is damaged: ${table} has a wrong checksum\n`),
+    ]);
   });
 
   test('each part that is damaged is told of', async () => {
