@@ -318,6 +318,24 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     await expect(channel.call('exists', { path: '/' })).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
+  test('close says of a mutation that was sent that its fate is unknown, and of one that was not nothing', async () => {
+    const began = new Gate<void>();
+    const hang = (): Promise<never> => {
+      began.open();
+      return new Promise(() => {});
+    };
+    const master = own(await startMaster({ makeDirectory: hang }));
+    const channel = openChannel([master.address], { protocol });
+    const calls = [channel.call('makeDirectory', DIRECTORY), channel.call('makeDirectory', DIRECTORY)];
+    const errors = calls.map((call) => call.catch((error: SluiceError) => [error.code, error.details]));
+    await began.promise;
+    await channel.close();
+    expect(await Promise.all(errors)).toEqual([
+      ['CANCELLED', { fate: 'unknown' }],
+      ['CANCELLED', {}],
+    ]);
+  });
+
   test('too large a request is refused before it is sent', async () => {
     const channel = own(openChannel(['127.0.0.1:1'], { protocol }));
     const request = { path: 'x'.repeat(3 * 2 ** 20) };
