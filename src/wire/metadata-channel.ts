@@ -70,9 +70,9 @@ const MUTATING: ReadonlySet<OperationName> = new Set(MUTATIONS);
  * The client's way to the masters. Finds the leader and follows it; sends what was not answered to the next one,
  * mutations under the same request id, so that each takes effect once however often it is sent.
  *
- * Errors of `call` beyond those of the operation: TIMED_OUT and CANCELLED (details `fate: 'unknown'` when the mutation may
- * still take effect or has done so), EXHAUSTED (too many calls wait), SESSION_EXPIRED (the mutation may or may not have taken
- * effect; later calls use a new session), UNAUTHENTICATED.
+ * Errors of `call` beyond those of the operation: TIMED_OUT and CANCELLED (details `fate: 'unknown'` when the mutation
+ * may still take effect or has done so), EXHAUSTED (too many calls wait), SESSION_EXPIRED (the mutation may or may not
+ * have taken effect; later calls use a new session), UNAUTHENTICATED.
  */
 export class MetadataChannel implements MasterLinkListener {
   readonly #options: MetadataChannelOptions;
