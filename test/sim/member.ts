@@ -182,7 +182,8 @@ export class Member {
         break;
       case 'send':
         world.checker.decided(this.id, effect.to, effect.message, status);
-        if (effect.after === undefined || world.bugs.sendsBeforeDurable) this.#send(life, effect, status);
+        if (effect.after === undefined || effect.message.kind === world.bugs.sendsBeforeDurable)
+          this.#send(life, effect, status);
         else life.held.push(effect);
         break;
       case 'apply':

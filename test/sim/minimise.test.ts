@@ -3,7 +3,7 @@ import { attempt, minimise } from './minimise.ts';
 import { SimulationFailure } from './world.ts';
 
 test('a failure is made smaller, breaks the same promise, and can be run again', () => {
-  const bugs = { sendsBeforeDurable: true };
+  const bugs = { sendsBeforeDurable: 'voteReply' } as const;
   const failure = [1, 2, 3, 4, 5]
     .map((seed) => attempt({ seed, ticks: 1000, bugs }))
     .find((result) => result instanceof SimulationFailure)!;

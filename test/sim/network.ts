@@ -6,7 +6,7 @@ import type { Coverage } from './coverage.ts';
 import { exponential, type Faults, TICK } from './faults.ts';
 
 /** How many messages are remembered to arrive once more. */
-const REMEMBERED = 300;
+const REMEMBERED = 1000;
 
 /** Carries messages late, twice, out of order, long afterwards again, or not at all. */
 export class SimNetwork {

@@ -1,14 +1,20 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type * as AppendModule from '../../src/raft/append.ts';
 import type * as BallotModule from '../../src/raft/ballot.ts';
 import type * as CommitRule from '../../src/raft/commit-rule.ts';
 import type * as ConflictModule from '../../src/raft/conflict.ts';
 import type { Ballot } from '../../src/raft/effect.ts';
 import type { WriteId } from '../../src/raft/event.ts';
+import type * as ForwardedReadsModule from '../../src/raft/forwarded-reads.ts';
+import type * as LeaderModule from '../../src/raft/leader.ts';
+import type * as LogModule from '../../src/raft/log.ts';
 import type * as PositionModule from '../../src/raft/position.ts';
+import type * as ProgressModule from '../../src/raft/progress.ts';
 import type * as QuorumModule from '../../src/raft/quorum.ts';
 import type * as ReadGate from '../../src/raft/read-gate.ts';
 import type * as ReadRoundsModule from '../../src/raft/read-rounds.ts';
 import type * as ReplicationModule from '../../src/raft/replication.ts';
+import type * as WindowModule from '../../src/raft/window.ts';
 import type * as WriteQueueModule from '../../src/raft/write-queue.ts';
 import type { DriverBugs } from './world.ts';
 
@@ -33,9 +39,124 @@ function replace<T>(file: string, make: (original: () => Promise<T>) => T | Prom
 
 const mutants: readonly Mutant[] = [
   {
-    name: 'votes and acknowledgements leave before they are durable',
+    name: 'votes leave before they are durable',
     within: 5,
-    bugs: { sendsBeforeDurable: true },
+    bugs: { sendsBeforeDurable: 'voteReply' },
+  },
+  {
+    name: 'acknowledgements leave before they are durable',
+    within: 5,
+    bugs: { sendsBeforeDurable: 'appendReply' },
+  },
+  {
+    name: 'entries count as durable when they are in memory',
+    within: 5,
+    plant: () =>
+      replace<typeof LogModule>('log.ts', async (original) => {
+        const { RaftLog } = await original();
+        class Hasty extends RaftLog {
+          override get durable() {
+            return this.last.index;
+          }
+        }
+        return { RaftLog: Hasty };
+      }),
+  },
+  {
+    name: 'a follower commits beyond what it compared with the leader',
+    within: 50,
+    plant: () =>
+      replace<typeof AppendModule>('append.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          handleAppend: (state, from, message) => {
+            real.handleAppend(state, from, message);
+            state.log.commitTo(Math.min(message.commit, state.log.last.index));
+          },
+        };
+      }),
+  },
+  {
+    name: 'refused votes are counted',
+    within: 20,
+    plant: () =>
+      replace<typeof QuorumModule>('quorum.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          voteOutcome: ({ voters }, voteOf) =>
+            voters.filter((voter) => voteOf(voter) !== undefined).length * 2 > voters.length ? 'won' : 'pending',
+        };
+      }),
+  },
+  {
+    name: 'a late rejection moves the next index below what is known to match',
+    within: 20,
+    plant: () => {
+      replace<typeof ProgressModule>('progress.ts', credulousProgress);
+      replace<typeof ReplicationModule>('replication.ts', async (original) => ({
+        ...(await original()),
+        handleAppendReject: (state, from, { hint }) => {
+          state.peers.get(from)?.probe(state.log.lastAtMost(hint.index, hint.term).index + 1);
+        },
+      }));
+    },
+  },
+  {
+    name: 'a second write begins while one is in flight',
+    within: 5,
+    plant: () => {
+      replace<typeof WriteQueueModule>('write-queue.ts', async (original) => {
+        const { WriteQueue } = await original();
+        class Impatient extends WriteQueue {
+          override get inFlight() {
+            return this.hasPending ? undefined : super.inFlight;
+          }
+          override issue(ballot: Ballot | undefined, commit: number, now: number) {
+            if (super.inFlight !== undefined) super.finish(super.inFlight.id);
+            return super.issue(ballot, commit, now);
+          }
+        }
+        return { WriteQueue: Impatient };
+      });
+    },
+  },
+  {
+    name: 'a leader that hears no majority leads on',
+    within: 10,
+    plant: () =>
+      replace<typeof LeaderModule>('leader.ts', () => ({
+        tickLeader: ({ peers }) => {
+          for (const progress of peers.values()) progress.heartbeatDue = true;
+        },
+      })),
+  },
+  {
+    name: 'an answer to an earlier life is taken for one to this life',
+    within: 200,
+    plant: () =>
+      replace<typeof ForwardedReadsModule>('forwarded-reads.ts', async (original) => {
+        const { ForwardedReads } = await original();
+        class Reborn extends ForwardedReads {
+          constructor(limit: number) {
+            super(limit, 1);
+          }
+        }
+        return { ForwardedReads: Reborn };
+      }),
+  },
+  {
+    name: 'acknowledged frames keep their place in the window',
+    within: 50,
+    plant: () =>
+      replace<typeof WindowModule>('window.ts', async (original) => {
+        const { Window } = await original();
+        class Full extends Window {
+          override freeTo() {}
+        }
+        return { Window: Full };
+      }),
   },
   {
     name: 'an entry of an older term is committed by counting',
@@ -141,6 +262,29 @@ const mutants: readonly Mutant[] = [
       }),
   },
 ];
+
+async function credulousProgress(original: () => Promise<typeof ProgressModule>): Promise<typeof ProgressModule> {
+  const { Progress } = await original();
+  class Credulous extends Progress {
+    #moved: number | undefined;
+    override get next() {
+      return this.#moved ?? super.next;
+    }
+    override probe(next: number) {
+      super.probe(next);
+      this.#moved = next;
+    }
+    override sent(last: number, bytes: number) {
+      super.sent(last, bytes);
+      this.#moved = undefined;
+    }
+    override acknowledge(match: number, now: number) {
+      super.acknowledge(match, now);
+      this.#moved = undefined;
+    }
+  }
+  return { Progress: Credulous };
+}
 
 function forgetfulBallotBox(): typeof BallotModule.BallotBox {
   class Forgetful {

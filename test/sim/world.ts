@@ -1,6 +1,7 @@
 import { type Random, randomInt, seededRandom } from '../../src/base/random.ts';
 import type { Effect } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
+import type { MessageKind } from '../../src/raft/message.ts';
 import type { RaftLimits } from '../../src/raft/options.ts';
 import type { LogIndex, NodeId } from '../../src/raft/position.ts';
 import { Agenda } from './agenda.ts';
@@ -14,7 +15,8 @@ import { Trouble } from './trouble.ts';
 
 /** Mistakes of a driver, to prove that the checks see them. */
 export interface DriverBugs {
-  readonly sendsBeforeDurable?: boolean;
+  /** Messages of this kind do not wait for the write that they promise. */
+  readonly sendsBeforeDurable?: MessageKind;
 }
 
 export interface SimulationOptions {
@@ -246,7 +248,9 @@ export class World {
     const anyone = members[randomInt(this.random, 0, members.length - 1)]!;
     const chosen = this.random.next() < 0.7 ? (leader ?? anyone) : anyone;
     if (this.random.next() < 0.6) this.#propose(chosen, randomInt(this.random, 1, 4));
-    else this.#read(chosen);
+    else if (this.random.next() < 0.5) this.#read(chosen);
+    // Wherever somebody wrongly believes to lead, or to hear the leader, a read would show it.
+    else for (const member of members) this.#read(member);
     this.agenda.after(1 + exponential(this.random, this.faults.think), () => this.#clients());
   }
 
