@@ -125,7 +125,7 @@ async function outcome(journal: Journal, bytes: Buffer): Promise<Content | Sluic
 }
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-/** More are tried with SAMPLE=400; SAMPLE=1e9 tries all. */
+/** SAMPLE=1e9 tries all, for minutes: with --testTimeout=0. */
 const SAMPLE = Number(process.env['SAMPLE'] ?? 120);
 
 /** The places around the ends of all writes, and a sample of the others. */
