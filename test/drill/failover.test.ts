@@ -18,6 +18,8 @@ const FAULTS = ['kill', 'stop', 'restart', 'killAll'] as const;
 test('masters are killed, stopped and restarted 20 times under writers: nothing is lost or done twice', async () => {
   const result = await runFailover({ rounds: 20, faults: FAULTS, writers: 4 });
   expect(result.surprises).toEqual([]);
+  expect(result.notLinearizable).toEqual([]);
+  expect(result.judged).toBeGreaterThan(100);
   expect({ lost: result.lost, duplicated: result.duplicated, wrongBytes: result.wrongBytes }).toEqual({
     lost: 0,
     duplicated: 0,

@@ -8,6 +8,7 @@ import { SluiceError } from '../../src/model/errors.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { ProcessCluster, pause } from '../support/process-cluster.ts';
 import { digestOf, Ledger } from './ledger.ts';
+import { RecordedClients } from './recorded-clients.ts';
 
 /**
  * What happens to the leader: its process dies, hangs for a while, is restarted in good order, or hands leadership to
@@ -33,6 +34,10 @@ export interface FailoverResult {
   readonly lost: number;
   readonly duplicated: number;
   readonly wrongBytes: number;
+  /** Calls of the recorded clients that were answered. */
+  readonly judged: number;
+  /** Folders of the recorded clients whose history is not linearizable. */
+  readonly notLinearizable: readonly string[];
   readonly surprises: readonly string[];
 }
 
@@ -40,7 +45,8 @@ const WAIT_MS = 30_000;
 
 /**
  * Writers create files with content while the leader suffers, again and again. Afterwards every acknowledged file must be
- * there with its bytes, and no operation may have been seen to take effect twice.
+ * there with its bytes, no operation may have been seen to take effect twice, and what recorded clients saw of the
+ * namespace must be linearizable.
  */
 export async function runFailover(options: FailoverOptions): Promise<FailoverResult> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-failover-'));
@@ -63,6 +69,7 @@ async function underLoad(cluster: ProcessCluster, options: FailoverOptions): Pro
   const files = await FileSystem.connect({ masters: cluster.addresses });
   const ledger = new Ledger();
   const stop = new AbortController();
+  const recorded = new RecordedClients(cluster.addresses);
   try {
     await files.mkdir('/drill');
     const writers = Array.from({ length: options.writers }, (_, lane) => write(files, ledger, lane, stop.signal));
@@ -73,14 +80,17 @@ async function underLoad(cluster: ProcessCluster, options: FailoverOptions): Pro
       const gap = await inject(cluster, files, ledger, fault, round);
       gapsMs.push(gap);
       options.onRound?.(round, fault, gap);
+      recorded.changeFolder();
     }
     await acknowledgedBeyond(ledger, ledger.size + options.writers);
     stop.abort();
     await Promise.all(writers);
-    return { rounds: options.rounds, gapsMs, ...(await audit(files, ledger)) };
+    await recorded.stop();
+    const judged = { judged: recorded.answered, notLinearizable: recorded.wrongFolders() };
+    return { rounds: options.rounds, gapsMs, ...judged, ...(await audit(files, ledger)) };
   } finally {
     stop.abort();
-    await files.close();
+    await recorded.stop().finally(() => files.close());
   }
 }
 
@@ -192,7 +202,10 @@ async function acknowledgedBeyond(ledger: Ledger, count: number): Promise<void> 
   }
 }
 
-async function audit(files: FileSystem, ledger: Ledger): Promise<Omit<FailoverResult, 'rounds' | 'gapsMs'>> {
+async function audit(
+  files: FileSystem,
+  ledger: Ledger,
+): Promise<Omit<FailoverResult, 'rounds' | 'gapsMs' | 'judged' | 'notLinearizable'>> {
   let lost = 0;
   let wrongBytes = 0;
   const listed = new Map<string, number>();

@@ -56,7 +56,8 @@ async function drillFailover(chosen: readonly Fault[]): Promise<void> {
     duplicated: result.duplicated,
     wrongBytes: result.wrongBytes,
   });
-  end(result.surprises, result.lost + result.duplicated + result.wrongBytes === 0);
+  const wrong = result.notLinearizable.map((folder) => `${folder}: its history is not linearizable`);
+  end([...result.surprises, ...wrong], result.lost + result.duplicated + result.wrongBytes + wrong.length === 0);
 }
 
 /** Reads a folder through the workers three times: cold, warm, and while the leader is killed. */
