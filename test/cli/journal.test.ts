@@ -186,6 +186,17 @@ describe('journal check', () => {
 });
 
 describe('journal dump', () => {
+  test('keeps the secrets of mounts', async () => {
+    const options = { 's3.endpoint': 'http://there', 's3.secret-key': 'hush' };
+    const mount = { kind: 'mount', path: '/s3', uri: 's3://b', options, readOnly: false, syncIntervalMs: 0 } as const;
+    const principal = { user: 'root', groups: [], superuser: true };
+    const bytes = encodeJournalEntry({ kind: 'command', stamped: { atMs: 1, principal, command: mount } });
+    await master([{ index: 1, term: 1, kind: 'command', bytes }], []);
+    const out = await shell.out('journal', 'dump', '--folder', 'm1');
+    expect(out).toContain('"s3.endpoint":"http://there"');
+    expect(out).not.toContain('hush');
+  });
+
   test('prints entries', async () => {
     await master();
     expect(await shell.out('journal', 'dump', '--folder', 'm1')).toBe(

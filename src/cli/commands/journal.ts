@@ -3,7 +3,9 @@ import { nodeTimers } from '../../host/node-timers.ts';
 import type { JournalInspection, JournalReport } from '../../master/journal-inspection.ts';
 import { quorumOptions } from '../../master/options.ts';
 import { ERROR_TABLE, SluiceError } from '../../model/errors.ts';
+import { visibleOptions } from '../../model/mount.ts';
 import type { Entry } from '../../raft/entry.ts';
+import type { JournalEntry } from '../../wire/codec/command.ts';
 import type { CommandGroup, CommandSpec } from '../command-spec.ts';
 import type { CommandContext } from '../context.ts';
 import { wholeNumber } from '../numbers.ts';
@@ -55,7 +57,8 @@ const dumpCommand: CommandSpec<DumpOptions> = {
       throw new SluiceError('INVALID_ARGUMENT', `--from ${first} is behind --to ${last}: exchange them`);
     const { decodeJournalEntry } = await import('../../wire/codec/command.ts');
     const show = async ({ index, term, kind, bytes }: Entry) => {
-      const content = kind === 'command' ? decodeJournalEntry(bytes) : Buffer.from(bytes).toString('hex');
+      const content =
+        kind === 'command' ? withoutSecrets(decodeJournalEntry(bytes)) : Buffer.from(bytes).toString('hex');
       if (context.json) await context.out.json({ index, term, kind, content });
       else await context.out.lines([`${index}\t${term}\t${kind}\t${JSON.stringify(content)}`]);
     };
@@ -66,6 +69,13 @@ const dumpCommand: CommandSpec<DumpOptions> = {
     return 0;
   },
 };
+
+/** A dump is shown to others: a mount's secrets are not. */
+function withoutSecrets(said: JournalEntry): JournalEntry {
+  if (said.kind !== 'command' || said.stamped.command.kind !== 'mount') return said;
+  const { command } = said.stamped;
+  return { ...said, stamped: { ...said.stamped, command: { ...command, options: visibleOptions(command.options) } } };
+}
 
 /** `sluice journal`. */
 export const journalGroup: CommandGroup = {
