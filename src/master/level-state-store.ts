@@ -8,21 +8,9 @@ import { ORIGIN, type Position } from '../raft/position.ts';
 import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../wire/codec/state.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
+import { APPLIED_KEY, TABLE_LETTERS } from './state-keys.ts';
+import { openStateView, type StateView } from './state-view.ts';
 
-/** The letter of a table is the first character of its keys in LevelDB, for ever. */
-const LETTERS: Readonly<Record<TableName, string>> = {
-  inode: 'i',
-  place: 'p',
-  mount: 'm',
-  session: 's',
-  reply: 'r',
-  worker: 'w',
-  trash: 't',
-  mountIndex: 'n',
-  cluster: 'c',
-  counters: 'k',
-};
-const APPLIED_KEY = '!applied';
 /** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
 const FLUSH_ROWS = 16_384;
 const MAX_ROWS = 2 * FLUSH_ROWS;
@@ -110,7 +98,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   get<T extends TableName>(table: T, key: string): Tables[T] | undefined {
     const known = this.#rows.find(table, key);
     if (known !== undefined) return known.row as Tables[T] | undefined;
-    const bytes = this.#level.getSync(LETTERS[table] + key);
+    const bytes = this.#level.getSync(TABLE_LETTERS[table] + key);
     if (bytes === undefined) return undefined;
     const row = decodeRow(table, bytes);
     this.#rows.keep(table, key, row, bytes.length);
@@ -172,6 +160,12 @@ export class LevelStateStore implements StateStore, StateScanner {
     return this.#merge(table, range, sorted, this.#rows.version);
   }
 
+  /** All rows as they are now, between two entries, whatever changes later. The caller closes it. */
+  view(): StateView {
+    assert(!this.#torn, 'A view shows whole entries');
+    return openStateView(this.#level, this.#rows, this.#applied);
+  }
+
   /** Flushes and closes; an unfinished entry, and what no flush took before it, is left to the journal. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -194,7 +188,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     changes: readonly (readonly [string, object | undefined])[],
     version: number,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
-    const letter = LETTERS[table];
+    const letter = TABLE_LETTERS[table];
     const begin = compareKeys(range.after, range.prefix) > 0 ? range.after : range.prefix;
     const found: { key: string; row: Tables[T] }[] = [];
     let next = 0;
@@ -264,7 +258,7 @@ export class LevelStateStore implements StateStore, StateScanner {
 
 function addToBatch(batch: LevelBatch<string>, changes: readonly RowChange[]): void {
   for (const { table, key, row } of changes) {
-    const stored = LETTERS[table] + key;
+    const stored = TABLE_LETTERS[table] + key;
     if (row === undefined) batch.delete(stored);
     else batch.put(stored, encodeRow(table, row as Tables[TableName]));
   }

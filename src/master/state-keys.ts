@@ -1,0 +1,23 @@
+import { TABLE_NAMES, type TableName } from '../model/state-store.ts';
+
+/** The letter of a table is the first character of its keys in LevelDB, for ever. */
+export const TABLE_LETTERS: Readonly<Record<TableName, string>> = {
+  inode: 'i',
+  place: 'p',
+  mount: 'm',
+  session: 's',
+  reply: 'r',
+  worker: 'w',
+  trash: 't',
+  mountIndex: 'n',
+  cluster: 'c',
+  counters: 'k',
+};
+
+/** All tables in the order of their keys. */
+export const TABLES_BY_LETTER: readonly TableName[] = [...TABLE_NAMES].sort((a, b) =>
+  TABLE_LETTERS[a] < TABLE_LETTERS[b] ? -1 : 1,
+);
+
+/** Key of the applied position. What begins with `!` is each master's own; all other keys are replicated rows. */
+export const APPLIED_KEY = '!applied';
