@@ -7,6 +7,7 @@ import type { LogStore, LogWrite, StoredLog } from '../raft/log-store.ts';
 import { type LogIndex, ORIGIN, type Position } from '../raft/position.ts';
 import {
   type Chain,
+  chainBehind,
   decodeBlock,
   decodeLogBase,
   decodeLogMark,
@@ -74,22 +75,8 @@ export class LevelLogStore implements LogStore {
     }
   }
 
-  async write(write: LogWrite): Promise<void> {
-    const level = this.#opened();
-    assert(!this.#writing, 'Two writes of the log at a time');
-    if (this.#poison !== undefined)
-      throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before: restart this master`, {
-        cause: this.#poison,
-      });
-    this.#writing = true;
-    try {
-      await this.#write(level, write);
-    } catch (thrown) {
-      this.#poison = thrown;
-      throw thrown;
-    } finally {
-      this.#writing = false;
-    }
+  write(write: LogWrite): Promise<void> {
+    return this.#alone((level) => this.#write(level, write));
   }
 
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]> {
@@ -138,6 +125,11 @@ export class LevelLogStore implements LogStore {
     }
   }
 
+  reset(base: Position): Promise<void> {
+    assert(!this.#compacting, 'A compaction of the log runs');
+    return this.#alone((level) => this.#reset(level, base));
+  }
+
   async close(): Promise<void> {
     await this.#level?.close();
   }
@@ -159,9 +151,28 @@ export class LevelLogStore implements LogStore {
     this.#last = scan.last;
     this.#chain = scan.chain;
     if (mark !== undefined) this.#ballot = mark.ballot;
-    this.#commit = mark?.commit ?? 0;
+    this.#commit = Math.max(mark?.commit ?? 0, base.base.index);
     const { runs, configs } = scan;
     return { ballot: this.#ballot, base: this.#base, last: this.#last, runs, commit: this.#commit, configs };
+  }
+
+  /** One change at a time, and none after one that failed: what is on disk then is unknown. */
+  async #alone(change: (level: LevelDatabase<Uint8Array>) => Promise<void>): Promise<void> {
+    const level = this.#opened();
+    assert(!this.#writing, 'Two writes of the log at a time');
+    if (this.#poison !== undefined)
+      throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before: restart this master`, {
+        cause: this.#poison,
+      });
+    this.#writing = true;
+    try {
+      await change(level);
+    } catch (thrown) {
+      this.#poison = thrown;
+      throw thrown;
+    } finally {
+      this.#writing = false;
+    }
   }
 
   async #write(level: LevelDatabase<Uint8Array>, write: LogWrite): Promise<void> {
@@ -188,6 +199,20 @@ export class LevelLogStore implements LogStore {
     this.#ballot = ballot;
     this.#commit = commit;
     this.#last = last;
+    this.#chain = chain;
+  }
+
+  async #reset(level: LevelDatabase<Uint8Array>, base: Position): Promise<void> {
+    const batch = level.batch();
+    for await (const keys of level.keys({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY }))
+      for (const key of keys) batch.delete(key);
+    const chain = chainBehind(base);
+    batch.put(BASE_KEY, encodeLogBase({ base, chain }));
+    batch.put(MARK_KEY, encodeLogMark({ ballot: this.#ballot, commit: base.index, last: base, chain }));
+    await batch.write({ sync: true });
+    this.#base = base;
+    this.#last = base;
+    this.#commit = base.index;
     this.#chain = chain;
   }
 
@@ -230,6 +255,7 @@ export class LevelLogStore implements LogStore {
     batch.put(BASE_KEY, encodeLogBase({ base, chain: header.after }));
     await batch.write({ sync: true });
     this.#base = base;
+    this.#commit = Math.max(this.#commit, base.index);
   }
 
   async #blockOf(level: LevelDatabase<Uint8Array>, index: LogIndex): Promise<BlockKey | undefined> {

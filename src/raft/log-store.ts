@@ -15,7 +15,7 @@ export interface StoredLog {
   readonly base: Position;
   readonly last: Position;
   readonly runs: readonly TermRun[];
-  /** The largest commit index that was durably noted; never above `last.index`. */
+  /** The largest commit index that was durably noted; never above `last.index`, nor below `base.index`. */
   readonly commit: LogIndex;
   /** All entries of kind `config` that are kept. */
   readonly configs: readonly Entry[];
@@ -41,7 +41,14 @@ export interface LogStore {
   write(write: LogWrite): Promise<void>;
   /** Entries `from … to` (both included), cut after the one that reaches `maxBytes`; at least one entry. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
-  /** Forgets entries up to and including `upTo`. */
+  /** Forgets entries up to and including `upTo`, which are committed. It may keep some of them, the newest. */
   compact(upTo: Position): Promise<void>;
+  /**
+   * Forgets all entries, whatever they were, and begins anew behind `base`: a snapshot at `base` is durably installed
+   * before this is called. The ballot stays, the commit becomes `base.index`, and the chain restarts from a value made
+   * of `base`. Atomic and synced; an error poisons as one of `write` does. Not while a write or a compaction runs
+   * (asserted).
+   */
+  reset(base: Position): Promise<void>;
   close(): Promise<void>;
 }

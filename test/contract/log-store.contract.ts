@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { LogStore } from '../../src/raft/log-store.ts';
+import { ORIGIN } from '../../src/raft/position.ts';
 
 export function entry(index: number, term: number, size = 8): Entry {
   return { index, term, kind: 'command', bytes: new Uint8Array(size).fill((index * 7 + term) & 0xff) };
@@ -117,22 +118,100 @@ export function logStoreContract(name: string, make: () => Promise<LogStoreFixtu
       withStore(async (fixture) => {
         let store = fixture.open();
         await store.open();
-        for (let i = 1; i <= 9; i += 3) await store.write({ entries: entries(i, i + 2, i), commit: 0 });
+        for (let i = 1; i <= 9; i += 3) await store.write({ entries: entries(i, i + 2, i), commit: i - 1 });
+        await store.write({ entries: [], commit: 7 });
         await store.compact({ index: 7, term: 7 });
         await store.close();
         store = fixture.open();
-        const stored = await store.open();
-        expect(stored.base.index).toBeLessThanOrEqual(7);
-        expect(stored.base).toEqual({ index: 6, term: 4 });
-        expect(stored.runs).toEqual([{ first: 7, term: 7 }]);
+        const { base, runs } = await store.open();
+        expect(base.index).toBeGreaterThanOrEqual(6);
+        expect(base).toEqual(base.index === 7 ? { index: 7, term: 7 } : { index: 6, term: 4 });
+        expect(runs).toEqual([{ first: base.index + 1, term: 7 }]);
         expect((await store.read(8, 9, 1 << 20)).map((e) => e.index)).toEqual([8, 9]);
         await expect(store.read(6, 9, 1 << 20)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-        await store.write({ truncateFrom: 7, entries: [entry(7, 8)], commit: 0 });
-        await store.compact({ index: 7, term: 8 });
-        await store.write({ entries: [entry(8, 8)], commit: 8 });
+        await store.write({ truncateFrom: 8, entries: [entry(8, 8)], commit: 8 });
+        await store.compact({ index: 8, term: 8 });
+        await store.write({ entries: [entry(9, 8)], commit: 9 });
         await store.close();
         store = fixture.open();
-        expect(await store.open()).toMatchObject({ base: { index: 7, term: 8 }, last: { index: 8, term: 8 } });
+        expect(await store.open()).toMatchObject({ base: { index: 8, term: 8 }, last: { index: 9, term: 8 } });
+        await store.close();
+      }),
+    );
+
+    test.each([
+      ['ahead of the log', { term: 5, index: 40 }],
+      ['inside the log', { term: 3, index: 4 }],
+      ['at the end of the log', { term: 2, index: 9 }],
+      ['behind what was committed', { term: 1, index: 2 }],
+    ])('begins anew behind a snapshot %s', async (_, base) => {
+      await withStore(async (fixture) => {
+        let store = fixture.open();
+        await store.open();
+        const config: Entry = { index: 9, term: 2, kind: 'config', bytes: new Uint8Array([7]) };
+        await store.write({ ballot: { term: 6, votedFor: 'c' }, entries: entries(1, 3, 1), commit: 3 });
+        await store.write({ entries: [...entries(4, 8, 2), config], commit: 3 });
+        await store.reset(base);
+        const empty = {
+          ballot: { term: 6, votedFor: 'c' },
+          base,
+          last: base,
+          runs: [],
+          commit: base.index,
+          configs: [],
+        };
+        const gone = expect.objectContaining({ code: 'NOT_FOUND' });
+        await expect(store.read(base.index, base.index, 1)).rejects.toEqual(gone);
+        await expect(store.read(base.index + 1, base.index + 1, 1)).rejects.toEqual(gone);
+        await store.close();
+        store = fixture.open();
+        expect(await store.open()).toEqual(empty);
+        const added = entries(base.index + 1, base.index + 3, 6);
+        await store.write({ entries: added, commit: base.index + 1 });
+        await store.write({ truncateFrom: base.index + 3, entries: [entry(base.index + 3, 7)], commit: base.index });
+        await store.close();
+        store = fixture.open();
+        expect(await store.open()).toMatchObject({ base, last: { index: base.index + 3, term: 7 } });
+        const found = await store.read(base.index + 1, base.index + 3, 1 << 20);
+        expect(plain(found)).toEqual(plain([...added.slice(0, 2), entry(base.index + 3, 7)]));
+        await store.compact({ index: base.index + 2, term: 6 });
+        await store.reset(ORIGIN);
+        await store.close();
+        store = fixture.open();
+        expect(await store.open()).toEqual({ ...empty, base: ORIGIN, last: ORIGIN, commit: 0 });
+        await store.write({ entries: [entry(1, 8)], commit: 0 });
+        await store.close();
+      })();
+    });
+
+    test(
+      'keeps the configurations that are kept, over truncation, compaction and reset',
+      withStore(async (fixture) => {
+        const config = (index: number, term: number): Entry => ({
+          ...{ index, term, kind: 'config' },
+          bytes: Uint8Array.from([index, term, 0, 255]),
+        });
+        let store = fixture.open();
+        let stored = await store.open();
+        const again = async () => {
+          await store.close();
+          store = fixture.open();
+          stored = await store.open();
+          return plain(stored.configs);
+        };
+        await store.write({ entries: [config(1, 1), entry(2, 1), config(3, 1)], commit: 0 });
+        await store.write({ entries: [config(4, 1), entry(5, 1), config(6, 1)], commit: 2 });
+        expect(await again()).toEqual(plain([config(1, 1), config(3, 1), config(4, 1), config(6, 1)]));
+        await store.write({ truncateFrom: 4, entries: [entry(4, 2), config(5, 2)], commit: 2 });
+        expect(await again()).toEqual(plain([config(1, 1), config(3, 1), config(5, 2)]));
+        await store.write({ truncateFrom: 5, entries: [], commit: 4 });
+        await store.write({ entries: [entry(5, 3), config(6, 3)], commit: 5 });
+        await store.compact({ index: 4, term: 2 });
+        expect(await again()).toEqual(plain([config(6, 3)]));
+        await store.reset({ term: 3, index: 6 });
+        expect(await again()).toEqual([]);
+        await store.write({ entries: [config(7, 4)], commit: 6 });
+        expect(await again()).toEqual(plain([config(7, 4)]));
         await store.close();
       }),
     );

@@ -1,12 +1,20 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
+import { SimDisk } from '../sim/disk.ts';
+import { liveCopy } from '../support/live-copy.ts';
+import { MemoryLogStore } from '../support/memory-log-store.ts';
 import { logStoreContract } from './log-store.contract.ts';
 
 async function folder(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'sluice-log-'));
 }
+
+logStoreContract('memory', async () => {
+  const disk = new SimDisk();
+  return { open: () => new MemoryLogStore(disk), dispose: async () => {} };
+});
 
 logStoreContract('LevelDB', async () => {
   const path = await folder();
@@ -29,8 +37,7 @@ logStoreContract('LevelDB, killed at each restart', async () => {
       store.close = async () => {
         generation += 1;
         const next = join(root, String(generation));
-        await cp(current, next, { recursive: true });
-        await rm(join(next, 'LOCK'), { force: true });
+        await liveCopy(current, next);
         current = next;
         left.push(store);
       };

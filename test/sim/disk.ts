@@ -1,40 +1,61 @@
+import { assert } from '../../src/base/assert.ts';
 import type { Ballot } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { LogWrite, StoredLog, TermRun } from '../../src/raft/log-store.ts';
-import type { LogIndex } from '../../src/raft/position.ts';
-import { ORIGIN } from '../../src/raft/position.ts';
+import { type LogIndex, ORIGIN, type Position } from '../../src/raft/position.ts';
 
 /** A disk that survives crashes: what was written is there; the one write in flight is there wholly or not at all. */
 export class SimDisk {
   ballot: Ballot = { term: 0, votedFor: undefined };
   commit: LogIndex = 0;
+  base: Position = ORIGIN;
+  /** The first is at `base.index + 1`. */
   readonly entries: Entry[] = [];
 
-  write({ ballot, truncateFrom, entries, commit }: LogWrite): void {
-    if (ballot !== undefined) this.ballot = ballot;
-    if (truncateFrom !== undefined) this.entries.length = truncateFrom - 1;
-    for (const entry of entries) {
-      if (entry.index !== this.entries.length + 1) throw new Error(`Hole in the log at ${entry.index}`);
-      this.entries.push(entry);
-    }
-    this.commit = commit;
+  get last(): Position {
+    const last = this.entries.at(-1);
+    return last === undefined ? this.base : { term: last.term, index: last.index };
   }
 
+  write({ ballot, truncateFrom, entries, commit }: LogWrite): void {
+    const { index: base } = this.base;
+    if (truncateFrom !== undefined) {
+      const fits = truncateFrom > Math.max(this.commit, base) && truncateFrom <= this.last.index;
+      assert(fits, `The log cannot be cut at ${truncateFrom}`);
+      this.entries.length = truncateFrom - 1 - base;
+    }
+    for (const entry of entries) {
+      assert(entry.index === this.last.index + 1, `Entry ${entry.index} does not follow ${this.last.index}`);
+      this.entries.push(entry);
+    }
+    assert(commit <= this.last.index, `Commit index ${commit} is beyond the log (${this.last.index})`);
+    if (ballot !== undefined) this.ballot = ballot;
+    this.commit = Math.max(this.commit, commit);
+  }
+
+  compact(upTo: Position): void {
+    if (upTo.index <= this.base.index) return;
+    assert(this.holds(upTo.index, upTo.term), `Compaction up to ${upTo.index} is not in the log`);
+    this.entries.splice(0, upTo.index - this.base.index);
+    this.base = upTo;
+    this.commit = Math.max(this.commit, upTo.index);
+  }
+
+  reset(base: Position): void {
+    this.entries.length = 0;
+    this.base = base;
+    this.commit = base.index;
+  }
+
+  /** Whether the entry is here, or what stands for it: it was committed when it was forgotten. */
   holds(index: LogIndex, term: number): boolean {
-    return this.entries[index - 1]?.term === term;
+    return index <= this.base.index || this.entries[index - 1 - this.base.index]?.term === term;
   }
 
   open(): StoredLog {
     const runs: TermRun[] = [];
     for (const { index, term } of this.entries) if (runs.at(-1)?.term !== term) runs.push({ first: index, term });
-    const last = this.entries.at(-1);
-    return {
-      ballot: this.ballot,
-      base: ORIGIN,
-      last: last === undefined ? ORIGIN : { term: last.term, index: last.index },
-      runs,
-      commit: this.commit,
-      configs: [],
-    };
+    const configs = this.entries.filter(({ kind }) => kind === 'config');
+    return { ballot: this.ballot, base: this.base, last: this.last, runs, commit: this.commit, configs };
   }
 }

@@ -20,6 +20,15 @@ const KINDS: readonly EntryKind[] = ['noop', 'command', 'config'];
 /** Running CRC over the log; that of the empty log is 0. */
 export type Chain = number;
 
+/** Chain value of a log that begins behind `base`, where a snapshot stands for all before it. */
+export function chainBehind({ term, index }: Position): Chain {
+  if (index === 0) return 0;
+  const bytes = Buffer.allocUnsafe(12);
+  bytes.writeUIntBE(term, 0, 6);
+  bytes.writeUIntBE(index, 6, 6);
+  return crc32(bytes);
+}
+
 export interface BlockHeader {
   readonly first: LogIndex;
   readonly count: number;
