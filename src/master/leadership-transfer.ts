@@ -53,9 +53,14 @@ function successorOf({ id, peers }: RaftStatus, to: NodeId | undefined, maxSilen
     const message = `${to} is no master of this cluster: choose one of ${[id, ...peers.keys()].sort().join(', ')}`;
     throw new SluiceError('INVALID_ARGUMENT', message);
   }
+  if (peers.size === 0)
+    throw new SluiceError(
+      'UNAVAILABLE',
+      `${id} is the only master of this cluster: there is nobody who could take over`,
+    );
   const up = [...peers].filter(([peer, { silentTicks }]) => (to ?? peer) === peer && silentTicks <= maxSilentTicks);
   const [best] = up.sort(([, a], [, b]) => b.match - a.match);
   if (best !== undefined) return best[0];
-  const who = to === undefined ? 'No other master' : `Master ${to}`;
-  throw new SluiceError('UNAVAILABLE', `${who} answers, so ${id} leads on: start it, then try again`);
+  const who = to === undefined ? 'No other master answers' : `Master ${to} does not answer`;
+  throw new SluiceError('UNAVAILABLE', `${who}, so ${id} leads on: start it, then try again`);
 }

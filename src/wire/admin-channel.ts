@@ -8,8 +8,8 @@ import { QUORUM_REPLY, REPORT_REPLY, TRANSFER_REPLY, TRANSFER_REQUEST } from './
 import { callMetadata } from './credentials.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
-import { CLIENT_OPTIONS, sameBytes } from './grpc-options.ts';
-import { fromGrpcStatus } from './grpc-status.ts';
+import { CLIENT_OPTIONS, KEEPALIVE_OPTIONS, sameBytes } from './grpc-options.ts';
+import { fromGrpcStatus, isTransportError } from './grpc-status.ts';
 import { MasterList } from './master-list.ts';
 
 export interface AdminChannelOptions {
@@ -48,24 +48,44 @@ export class AdminChannel {
   }
 
   /**
-   * Hands leadership to the master `to`, or to the most advanced one. Asked again, because an answer was lost, it may
-   * hand leadership on once more. @returns who leads then. @throws SluiceError TIMED_OUT when nobody took over,
-   * INVALID_ARGUMENT when `to` is no master.
+   * Hands leadership to the master `to`, or to the most advanced one. The leader is given the time it takes, as long as
+   * its connection lives; what it refuses ends the search. When its answer is lost, the others are asked who leads
+   * before anybody is asked again. @returns who leads then. @throws SluiceError as `transferLeadership` of the masters;
+   * TIMED_OUT when no leader was found.
    */
   transfer(to: string | undefined): Promise<string> {
-    return this.#ask(JournalServiceService.transferLeadership.path, TRANSFER_REPLY, TRANSFER_REQUEST.encode(to));
+    const request = TRANSFER_REQUEST.encode(to);
+    let asked: QuorumInfo | undefined;
+    return this.#search(async (address) => {
+      const seen = await this.#call(address, JournalServiceService.getQuorum.path, QUORUM_REPLY);
+      if (asked !== undefined && seen.term > asked.term && seen.leader !== '' && seen.leader === (to ?? seen.leader))
+        return seen.leader;
+      try {
+        const path = JournalServiceService.transferLeadership.path;
+        return await this.#call(address, path, TRANSFER_REPLY, request, { untilBroken: true });
+      } catch (thrown) {
+        if (thrown instanceof SluiceError && isLostAnswer(thrown)) asked = seen;
+        throw thrown;
+      }
+    }, isLostAnswer);
   }
 
-  async #ask<T>(path: string, codec: Codec<T>, request: Uint8Array = NOTHING): Promise<T> {
+  #ask<T>(path: string, codec: Codec<T>): Promise<T> {
+    return this.#search((address) => this.#call(address, path, codec), isPassing);
+  }
+
+  /** Tries one master after the other until one answers; what is neither `NOT_LEADER` nor `retried` ends the search. */
+  async #search<T>(attempt: (address: string) => Promise<T>, retried: (error: SluiceError) => boolean): Promise<T> {
     const { masters: addresses, random, clock, timers, timeoutMs = TIMEOUT_MS } = this.#options;
     const masters = new MasterList(addresses, random);
     const untilMs = clock.monotonicMs() + timeoutMs;
     for (;;) {
       const address = masters.current;
       try {
-        return codec.decode(await this.#call(address, path, Buffer.from(request)));
+        return await attempt(address);
       } catch (thrown) {
         const error = SluiceError.from(thrown);
+        if (error.code !== 'NOT_LEADER' && !retried(error)) throw error;
         const waitMs = nextAfter(masters, address, error);
         if (clock.monotonicMs() + waitMs >= untilMs)
           throw new SluiceError('TIMED_OUT', `No leader among ${masters.names} answered; last: ${error.message}`, {
@@ -76,28 +96,43 @@ export class AdminChannel {
     }
   }
 
-  #call(address: string, path: string, request: Buffer): Promise<Buffer> {
+  /** @param limit `untilBroken`: waits for the answer while the master answers pings. */
+  async #call<T>(
+    address: string,
+    path: string,
+    codec: Codec<T>,
+    request: Uint8Array = NOTHING,
+    limit: { readonly untilBroken?: boolean } = {},
+  ): Promise<T> {
     const { token, clock, attemptMs = ATTEMPT_MS } = this.#options;
-    const client = new Client(address, credentials.createInsecure(), CLIENT_OPTIONS);
-    const deadline = clock.wallMs() + attemptMs;
-    return new Promise<Buffer>((resolve, reject) => {
-      const done = (error: ServiceError | null, reply?: Buffer): void => {
+    const client = new Client(address, credentials.createInsecure(), { ...CLIENT_OPTIONS, ...KEEPALIVE_OPTIONS });
+    const call = limit.untilBroken === true ? {} : { deadline: clock.wallMs() + attemptMs };
+    const reply = await new Promise<Buffer>((resolve, reject) => {
+      const done = (error: ServiceError | null, answer?: Buffer): void => {
         client.close();
-        if (error === null && reply !== undefined) resolve(reply);
+        if (error === null && answer !== undefined) resolve(answer);
         else if (error !== null) reject(fromGrpcStatus(error, `Master ${address}`));
         else reject(new SluiceError('INTERNAL', `Master ${address} answered nothing`));
       };
-      client.makeUnaryRequest(path, sameBytes, sameBytes, request, callMetadata(token), { deadline }, done);
+      client.makeUnaryRequest(path, sameBytes, sameBytes, Buffer.from(request), callMetadata(token), call, done);
     });
+    return codec.decode(reply);
   }
 }
 
-/** How long to wait before the next master is asked. @throws `error` when no other master would answer better. */
-function nextAfter(masters: MasterList, address: string, error: SluiceError): number {
-  if (error.code === 'NOT_LEADER') {
-    const hint = error.details['leader'];
-    return masters.redirected(address, typeof hint === 'string' ? hint : '') ?? 0;
-  }
-  if (error.code === 'UNAVAILABLE' || error.code === 'TIMED_OUT') return masters.failed(address) ?? 0;
-  throw error;
+/** The connection said so, not the master. */
+function isLostAnswer(error: SluiceError): boolean {
+  return isTransportError(error) && isPassing(error);
+}
+
+/** Another master, or the same one later, may answer better. */
+function isPassing({ code }: SluiceError): boolean {
+  return code === 'UNAVAILABLE' || code === 'TIMED_OUT';
+}
+
+/** How long to wait before the next master is asked. */
+function nextAfter(masters: MasterList, address: string, { code, details }: SluiceError): number {
+  const hint = details['leader'];
+  if (code === 'NOT_LEADER') return masters.redirected(address, typeof hint === 'string' ? hint : '') ?? 0;
+  return masters.failed(address) ?? 0;
 }

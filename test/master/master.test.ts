@@ -87,6 +87,10 @@ describe('a master alone', () => {
     );
     await asked.call('makeDirectory', makeDirectory('/d'));
     expect(existsSync(join(root, 'd'))).toBe(true);
+    const admin = new AdminChannel({ masters: [`127.0.0.1:${first.port}`], ...common });
+    await expect(admin.transfer(undefined)).rejects.toMatchObject({
+      message: expect.stringMatching(/^m1 is the only/),
+    });
     const file = await asked.call('createFile', createFile('/d/c', { writeType: 'MUST_CACHE', empty: true }));
     const response = await fetch(`http://127.0.0.1:${first.statusPort}/readyz`);
     expect([response.status, await response.text()]).toEqual([200, 'ready\n']);
@@ -196,6 +200,9 @@ describe('three masters', () => {
     expect((await standby.call('getStatus', { path: '/before' })).kind).toBe('directory');
     await masters[leader]?.close();
     await asked.call('makeDirectory', makeDirectory('/after'));
+    await expect(admin.transfer(next)).rejects.toMatchObject({
+      message: expect.stringMatching(new RegExp(`^Master ${next} (does not answer|did not take over)`)),
+    });
     const { entries } = await asked.call('listStatus', { path: '/', recursive: false, cursor: '', limit: 0 });
     expect(entries.map(({ path }) => path)).toEqual(['/after', '/before']);
   });

@@ -113,6 +113,80 @@ test('a report and a transfer are asked of the leader, a quorum of whoever answe
   await Promise.all([leader.close(), standby.close()]);
 });
 
+test.each(['UNAVAILABLE', 'TIMED_OUT', 'INVALID_ARGUMENT'] as const)(
+  'a transfer that the leader refuses with %s is refused at once, with its words',
+  async (code) => {
+    let asked = 0;
+    const transfer = () => {
+      asked += 1;
+      return Promise.reject(new SluiceError(code, 'm2 is asleep'));
+    };
+    const leader = await serve(adminService({ report: async () => REPORT, quorum: () => QUORUM, transfer }));
+    const admin = new AdminChannel({ masters: [leader.address], ...host });
+    await expect(admin.transfer('m2')).rejects.toMatchObject({ code, message: 'm2 is asleep' });
+    expect(asked).toBe(1);
+    await leader.close();
+  },
+);
+
+test('a transfer may take longer than other answers, and is asked once', async () => {
+  let asked = 0;
+  let answer = (_: string): void => undefined;
+  const transfer = () => {
+    asked += 1;
+    return new Promise<string>((resolve) => {
+      answer = resolve;
+    });
+  };
+  const leader = await serve(
+    adminService({ report: () => new Promise(() => undefined), quorum: () => QUORUM, transfer }),
+  );
+  const options = { masters: [leader.address], attemptMs: 1500, ...host };
+  const transferred = new AdminChannel(options).transfer('m2');
+  // Another call of the same kind has met its limit by then.
+  await expect(new AdminChannel({ ...options, timeoutMs: 1 }).report()).rejects.toMatchObject({ code: 'TIMED_OUT' });
+  answer('m2');
+  await expect(transferred).resolves.toBe('m2');
+  expect(asked).toBe(1);
+  await leader.close();
+});
+
+test.each([
+  ['nobody', 'm2', []],
+  ['m2', 'm2', []],
+  ['m3', 'm3', ['m3']],
+])(
+  'a leader dies over a transfer to %s: the next one is asked only when it should not lead',
+  async (to, led, again) => {
+    const dying = await serve(
+      adminService({
+        report: async () => REPORT,
+        quorum: () => ({ ...QUORUM, leader: 'm1' }),
+        transfer: () => {
+          // What is left of the process is the reset of its connections.
+          void dying.close();
+          return new Promise(() => undefined);
+        },
+      }),
+    );
+    const asked: (string | undefined)[] = [];
+    const next = await serve(
+      adminService({
+        report: async () => REPORT,
+        quorum: () => ({ ...QUORUM, self: 'm2', leader: 'm2', term: QUORUM.term + 1 }),
+        transfer: async (successor) => {
+          asked.push(successor);
+          return successor ?? 'anybody';
+        },
+      }),
+    );
+    const admin = new AdminChannel({ masters: [dying.address, next.address], ...host });
+    await expect(admin.transfer(to === 'nobody' ? undefined : to)).resolves.toBe(led);
+    expect(asked).toEqual(again);
+    await Promise.all([dying.close(), next.close()]);
+  },
+);
+
 test('without any master the search ends', async () => {
   const admin = new AdminChannel({ masters: ['127.0.0.1:1'], timeoutMs: 50, ...host });
   await expect(admin.quorum()).rejects.toMatchObject({
