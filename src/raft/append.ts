@@ -1,7 +1,7 @@
 import { alreadyHeld } from './conflict.ts';
 import type { Message } from './message.ts';
 import type { LogIndex, NodeId } from './position.ts';
-import { emit, extendLog, halt, type RaftState, send } from './state.ts';
+import { emit, extendLog, halt, isInstalling, type RaftState, send } from './state.ts';
 
 type Append = Extract<Message, { kind: 'append' }>;
 
@@ -9,6 +9,10 @@ type Append = Extract<Message, { kind: 'append' }>;
 export function handleAppend(state: RaftState, from: NodeId, message: Append): void {
   const { log, ballot } = state;
   if (!isWellFormed(message)) return;
+  if (isInstalling(state)) {
+    echo(state, from, message.readPosition);
+    return;
+  }
   const { previous, entries, readPosition } = message;
   // What is committed here is the same everywhere, also where the log no longer begins.
   const fits = previous.index <= log.commit || log.termAt(previous.index) === previous.term;
@@ -25,11 +29,6 @@ export function handleAppend(state: RaftState, from: NodeId, message: Append): v
       halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
       return;
     }
-    const config = fresh.find((entry) => entry.kind === 'config');
-    if (config !== undefined) {
-      halt(state, `Entry ${config.index} changes the membership, which this version does not know`);
-      return;
-    }
     extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
   }
   log.commitTo(Math.min(message.commit, message.last));
@@ -43,6 +42,10 @@ export function handleHeartbeat(
   message: Extract<Message, { kind: 'heartbeat' }>,
 ): void {
   const { log } = state;
+  if (isInstalling(state)) {
+    echo(state, from, message.readPosition);
+    return;
+  }
   if (message.commit > log.last.index) {
     const held = `the log ends at ${log.last.index}`;
     halt(state, `Leader ${from} knows entry ${message.commit} to be durable here, but ${held}: the disk lost entries`);
@@ -58,7 +61,7 @@ export function handleHeartbeat(
  * The acknowledgement leaves when everything up to `match`, and the term, is durable. Acknowledgements that wait for
  * the same write become one. `asked`: the leader wants a sign of life even if the disk is slow.
  */
-function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition: number, asked: boolean): void {
+export function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition: number, asked: boolean): void {
   const { log, ballot, writes } = state;
   const term = ballot.term;
   const reply: Message = { kind: 'appendReply', term, match, readPosition };
@@ -76,7 +79,8 @@ function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition
   state.owed.readPosition = Math.max(state.owed.readPosition, readPosition);
 }
 
-function echo(state: RaftState, to: NodeId, readPosition: number): void {
+/** Shows the leader that this node hears it. */
+export function echo(state: RaftState, to: NodeId, readPosition: number): void {
   state.echoed = Math.max(state.echoed, readPosition);
   state.echoedAt = state.now;
   send(state, to, { kind: 'heartbeatReply', term: state.ballot.term, readPosition });

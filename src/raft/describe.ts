@@ -2,6 +2,7 @@ import { unreachable } from '../base/assert.ts';
 import type { Effect } from './effect.ts';
 import type { Entry } from './entry.ts';
 import type { Event } from './event.ts';
+import type { Membership } from './membership.ts';
 import type { Message } from './message.ts';
 import type { Position } from './position.ts';
 import type { RaftState } from './state.ts';
@@ -26,6 +27,8 @@ function describeMessage(message: Message): string {
       return `${head} commit ${message.commit}${read(message)}`;
     case 'heartbeatReply':
       return `${head}${read(message)}`;
+    case 'snapshotOffer':
+      return `${head} base ${at(message.base)}${read(message)}`;
     case 'readIndex':
       return `${head} token ${message.token}`;
     case 'readIndexReply':
@@ -54,6 +57,15 @@ export function describeEvent(event: Event): string {
       return `persisted w${event.write}`;
     case 'applied':
       return `applied ${event.index}`;
+    case 'changeMembership':
+      return `changeMembership ${event.id}: ${members({ ...event.target, outgoing: [] })}`;
+    case 'compacted':
+      return `compacted ${at(event.base)}`;
+    case 'snapshotFetched':
+    case 'snapshotInstalled':
+      return `${event.kind} ${at(event.meta.position)} ${members(event.meta.membership)}`;
+    case 'snapshotFailed':
+      return event.kind;
     case 'peerUnreachable':
     case 'peerReachable':
       return `${event.kind} ${event.peer}`;
@@ -84,6 +96,18 @@ export function describeEffect(effect: Effect): string {
       const fate = effect.fate === 'accepted' ? at(effect.at) : `${effect.reason} leader ${effect.leader ?? '-'}`;
       return `settle ${effect.proposal} ${effect.fate} ${fate}`;
     }
+    case 'membershipSettled': {
+      const fate = effect.fate === 'accepted' ? at(effect.at) : `${effect.reason} leader ${effect.leader ?? '-'}`;
+      return `change ${effect.id} ${effect.fate} ${fate}`;
+    }
+    case 'membershipChanged':
+      return `members ${effect.at}: ${members(effect.membership)}`;
+    case 'fetchSnapshot':
+      return `fetchSnapshot ${effect.from}`;
+    case 'installSnapshot':
+      return `installSnapshot ${at(effect.meta.position)}${effect.keepLog ? ' keep log' : ''}`;
+    case 'discardSnapshot':
+      return effect.kind;
     case 'roleChanged':
       return `${effect.role} t${effect.term} leader ${effect.leader ?? '-'}`;
     case 'halt':
@@ -98,6 +122,12 @@ export function describeState({ options, role, leader, ballot, log }: RaftState)
   const vote = `t${ballot.term} vote ${ballot.votedFor ?? '-'}`;
   const ends = `last ${at(log.last)} durable ${log.durable} commit ${log.commit} issued ${log.issued}`;
   return `${options.id} ${role} ${vote} leader ${leader ?? '-'} ${ends}`;
+}
+
+/** Voters, in a joint configuration `& outgoing voters`, and `+ learners`. */
+function members({ voters, outgoing, learners }: Membership): string {
+  const joint = outgoing.length === 0 ? '' : ` & ${outgoing.join(' ')}`;
+  return `${voters.join(' ')}${joint}${learners.length === 0 ? '' : ` + ${learners.join(' ')}`}`;
 }
 
 function at({ term, index }: Position): string {

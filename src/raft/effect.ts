@@ -1,7 +1,9 @@
 import type { Entry } from './entry.ts';
-import type { ProposalId, ReadToken, WriteId } from './event.ts';
+import type { ChangeId, ProposalId, ReadToken, WriteId } from './event.ts';
+import type { Membership } from './membership.ts';
 import type { Message } from './message.ts';
 import type { LogIndex, NodeId, Position, Term } from './position.ts';
+import type { SnapshotMeta } from './snapshot-meta.ts';
 
 export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
 
@@ -18,6 +20,13 @@ export interface Ballot {
 export type DropReason = 'notLeader' | 'transferring' | 'overloaded';
 
 /**
+ * Why a change of membership was not begun: as for proposals; nothing of the own term is committed yet; another change
+ * is under way (or the membership is not the one that the change was based on); a new voter is not a learner yet that
+ * has nearly everything; nobody could live with it.
+ */
+export type ChangeRefusal = 'notLeader' | 'transferring' | 'notReady' | 'changing' | 'notCaughtUp' | 'invalid';
+
+/**
  * Everything that can leave the core, to be performed in order, with these freedoms and bounds:
  * - `stage`: the log changed, in memory: these entries belong to it from now on. The driver keeps them readable for
  *   sends until a `write` that contains them is done. Every entry is staged once, before a message names it.
@@ -25,7 +34,9 @@ export type DropReason = 'notLeader' | 'transferring' | 'overloaded';
  *   of one write are one atomic, synced record.
  * - `send` without `after` may leave at once, beside a running write; with `after` only when that write is durable.
  * - `apply` names committed entries that are durable here.
- * - Everything asked for by a client is answered exactly once, by `settle` or `readReady` or `readFailed`.
+ * - Everything asked for by a client is answered exactly once, by `settle`, `membershipSettled`, `readReady` or
+ *   `readFailed`.
+ * - Between `installSnapshot` and the event `snapshotInstalled` nothing is staged, written or to be applied.
  */
 export type Effect =
   /** Entries from `truncateFrom` on are no longer part of the log; then `entries` are added. */
@@ -58,6 +69,28 @@ export type Effect =
       readonly reason: DropReason;
       readonly leader: NodeId | undefined;
     }
+  /** `accepted`: the change begins with the entry `at`, and is over when a configuration that is not joint is applied. */
+  | { readonly kind: 'membershipSettled'; readonly id: ChangeId; readonly fate: 'accepted'; readonly at: Position }
+  | {
+      readonly kind: 'membershipSettled';
+      readonly id: ChangeId;
+      readonly fate: 'dropped';
+      readonly reason: ChangeRefusal;
+      /** For people: what is wrong. */
+      readonly why: string;
+      readonly leader: NodeId | undefined;
+    }
+  /** Another membership is in force, committed or not: these are to be connected with. */
+  | { readonly kind: 'membershipChanged'; readonly membership: Membership; readonly at: LogIndex }
+  /** The leader no longer has what this log lacks: bring a snapshot of its state, or somebody's, and say so. */
+  | { readonly kind: 'fetchSnapshot'; readonly from: NodeId }
+  /**
+   * Replace state machine and log by the snapshot that was fetched. `keepLog`: the log continues it, so it stays and
+   * only the state is replaced; otherwise the log begins anew behind it.
+   */
+  | { readonly kind: 'installSnapshot'; readonly meta: SnapshotMeta; readonly keepLog: boolean }
+  /** The snapshot that was fetched is of no use any more. */
+  | { readonly kind: 'discardSnapshot' }
   | { readonly kind: 'roleChanged'; readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }
   /** A promise was broken: stop the process, answer nobody. */
   | { readonly kind: 'halt'; readonly reason: string };

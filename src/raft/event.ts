@@ -1,5 +1,7 @@
+import type { MembershipTarget } from './membership.ts';
 import type { Message } from './message.ts';
-import type { LogIndex, NodeId, Term } from './position.ts';
+import type { LogIndex, NodeId, Position, Term } from './position.ts';
+import type { SnapshotMeta } from './snapshot-meta.ts';
 
 /** Identifies a proposal to its proposer; unique in the life of the process. */
 export type ProposalId = number;
@@ -9,6 +11,9 @@ export type WriteId = number;
 
 /** Identifies a read to its reader; unique in the life of the process. */
 export type ReadToken = number;
+
+/** Identifies a change of membership to who asked for it; unique in the life of the process. */
+export type ChangeId = number;
 
 export interface Proposal {
   readonly id: ProposalId;
@@ -25,10 +30,27 @@ export type Event =
   /** Ask for a linearizable read position. */
   | { readonly kind: 'read'; readonly token: ReadToken }
   | { readonly kind: 'transferLeadership'; readonly to: NodeId }
+  /**
+   * Make the membership this one. `basedOn`: only if the one in force is still that of this index.
+   */
+  | {
+      readonly kind: 'changeMembership';
+      readonly id: ChangeId;
+      readonly target: MembershipTarget;
+      readonly basedOn?: LogIndex;
+    }
   /** The one write in flight is durable. */
   | { readonly kind: 'persisted'; readonly write: WriteId }
   /** The state machine has applied everything up to here. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
+  /** The store has forgotten the entries up to `base`, all of which were applied. */
+  | { readonly kind: 'compacted'; readonly base: Position }
+  /** The snapshot that was asked for is here, complete and durable, and not in use yet. */
+  | { readonly kind: 'snapshotFetched'; readonly meta: SnapshotMeta }
+  /** It could not be fetched; the leader will offer one again. */
+  | { readonly kind: 'snapshotFailed' }
+  /** `installSnapshot` is done, durably. */
+  | { readonly kind: 'snapshotInstalled'; readonly meta: SnapshotMeta }
   /**
    * The connection to the peer broke (its kernel closed it, or it cannot be dialled). About the leader it is evidence
    * enough to ask for pre-votes soon; about a follower it stops pipelining.

@@ -9,9 +9,9 @@ import { SizeHistory } from './size-history.ts';
  * committed and handed to the state machine. `base ≤ applied ≤ issued ≤ min(commit, durable) ≤ last`.
  */
 export class RaftLog {
-  readonly base: Position;
   readonly sizes: SizeHistory;
-  readonly #runs: TermRun[];
+  #base: Position;
+  #runs: TermRun[];
   #last: Position;
   #durable: LogIndex;
   #commit: LogIndex;
@@ -19,7 +19,7 @@ export class RaftLog {
   #applied: LogIndex;
 
   constructor(stored: StoredLog, applied: LogIndex) {
-    this.base = stored.base;
+    this.#base = stored.base;
     this.#runs = stored.runs.filter(
       (_, i) => (stored.runs[i + 1]?.first ?? Number.POSITIVE_INFINITY) > stored.base.index + 1,
     );
@@ -29,6 +29,11 @@ export class RaftLog {
     this.#issued = applied;
     this.#applied = applied;
     this.sizes = new SizeHistory(stored.last.index);
+  }
+
+  /** The entry before the first one kept. */
+  get base(): Position {
+    return this.#base;
   }
 
   get last(): Position {
@@ -122,6 +127,31 @@ export class RaftLog {
   markApplied(index: LogIndex): void {
     assert(index <= this.#issued, `Applied index ${index} was never handed out`);
     this.#applied = Math.max(this.#applied, index);
+  }
+
+  /** Entries up to `base` are no longer kept. */
+  compactTo(base: Position): void {
+    if (base.index <= this.#base.index) return;
+    assert(base.index <= this.#applied, `Entries up to ${base.index} were removed, but only ${this.#applied} applied`);
+    assert(this.termAt(base.index) === base.term, `Entry ${base.index} is not of term ${base.term}`);
+    this.#base = base;
+    this.#runs = this.#runs.filter((_, i) => (this.#runs[i + 1]?.first ?? Number.POSITIVE_INFINITY) > base.index + 1);
+  }
+
+  /** The state machine is at `position` now. Unless the log goes on from there, it begins anew behind it. */
+  restore(position: Position): void {
+    const { index, term } = position;
+    assert(index > this.#commit, `A snapshot of ${index} comes after ${this.#commit} was committed`);
+    if (this.termAt(index) !== term) {
+      this.#base = position;
+      this.#runs = [];
+      this.#last = position;
+      this.#durable = index;
+      this.sizes.reset(index);
+    }
+    this.#commit = index;
+    this.#issued = index;
+    this.#applied = index;
   }
 
   #runOf(index: LogIndex): number {

@@ -41,6 +41,10 @@ export type Message =
   /** `commit` never exceeds what the leader knows to match at the receiver. */
   | { readonly kind: 'heartbeat'; readonly term: Term; readonly commit: LogIndex; readonly readPosition: number }
   | { readonly kind: 'heartbeatReply'; readonly term: Term; readonly readPosition: number }
+  /**
+   * Instead of a heartbeat, to a peer that lacks entries which the leader no longer has: its log begins behind `base`.
+   */
+  | { readonly kind: 'snapshotOffer'; readonly term: Term; readonly base: Position; readonly readPosition: number }
   /** A follower asks for a read index on behalf of its readers; `token` is the follower's. */
   | { readonly kind: 'readIndex'; readonly term: Term; readonly token: number }
   | {

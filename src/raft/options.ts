@@ -26,7 +26,7 @@ export interface RaftLimits {
 
 export interface RaftOptions extends RaftLimits {
   readonly id: NodeId;
-  /** Who votes, as of `stored.base`. */
+  /** The members as of `applied`; what `stored.configs` says behind that comes after it. */
   readonly membership: Membership;
   readonly stored: StoredLog;
   /** The state machine holds everything up to here; the first `apply` begins behind it. */
@@ -63,5 +63,4 @@ export function checkOptions(options: RaftOptions): void {
   assert(stored.commit <= stored.last.index, 'the stored log ends before its commit index');
   assert(applied <= stored.last.index, `the state machine is ahead of the log: ${applied} > ${stored.last.index}`);
   assert(applied >= stored.base.index, `the log begins at ${stored.base.index}, behind the applied index ${applied}`);
-  assert(stored.configs.length === 0, 'the log holds membership entries, which this version does not know');
 }

@@ -4,7 +4,7 @@ import { Window } from './window.ts';
 
 /**
  * `probe`: where the logs meet is not known, or sizes are not: one append at a time. `replicate`: pipelined.
- * `snapshot`: the peer needs entries that this log no longer has; it only gets heartbeats.
+ * `snapshot`: the peer needs entries that this log no longer has; it is offered a snapshot.
  */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
@@ -14,6 +14,10 @@ export class Progress {
   #state: ProgressState = 'probe';
   #match: LogIndex = 0;
   #next: LogIndex;
+  /**
+   * The peer is no member any more since the entry `at`; it is told so, and forgotten at tick `deadline` at the latest.
+   */
+  leaving: { readonly at: LogIndex; readonly deadline: number } | undefined;
   /** In `probe`: one append is out and unanswered. */
   waiting = false;
   /** The tick in which something of this term came from the peer. */

@@ -1,5 +1,11 @@
-import type { Membership } from './membership.ts';
 import type { NodeId } from './position.ts';
+
+/** The part of a membership that counts. */
+interface Voters {
+  readonly voters: readonly NodeId[];
+  /** The other half of a joint configuration, or nobody. */
+  readonly outgoing: readonly NodeId[];
+}
 
 /** How many of `size` voters are a majority. */
 export function majorityOf(size: number): number {
@@ -10,7 +16,7 @@ export function majorityOf(size: number): number {
  * The largest value that a quorum has reached, where `reached` grows monotonically per voter: an index that is held, a
  * read position that is confirmed, a tick at which a voter was heard. In a joint membership both halves must agree.
  */
-export function quorumValue(membership: Membership, reached: (voter: NodeId) => number): number {
+export function quorumValue(membership: Voters, reached: (voter: NodeId) => number): number {
   const incoming = majorityValue(membership.voters, reached);
   return membership.outgoing.length === 0 ? incoming : Math.min(incoming, majorityValue(membership.outgoing, reached));
 }
@@ -23,7 +29,7 @@ function majorityValue(voters: readonly NodeId[], reached: (voter: NodeId) => nu
 export type VoteOutcome = 'won' | 'lost' | 'pending';
 
 /** Counts votes; `voteOf` is undefined for who has not answered. */
-export function voteOutcome(membership: Membership, voteOf: (voter: NodeId) => boolean | undefined): VoteOutcome {
+export function voteOutcome(membership: Voters, voteOf: (voter: NodeId) => boolean | undefined): VoteOutcome {
   const incoming = majorityVote(membership.voters, voteOf);
   if (membership.outgoing.length === 0) return incoming;
   const outgoing = majorityVote(membership.outgoing, voteOf);

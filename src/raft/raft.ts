@@ -18,6 +18,9 @@ import { ForwardedReads } from './forwarded-reads.ts';
 import { Invariants } from './invariants.ts';
 import { tickLeader } from './leader.ts';
 import { RaftLog } from './log.ts';
+import type { Membership } from './membership.ts';
+import { handleChange, pursueChange } from './membership-change.ts';
+import { MembershipLog } from './membership-log.ts';
 import type { Message } from './message.ts';
 import { checkOptions, type RaftOptions } from './options.ts';
 import type { LogIndex, NodeId, Position, Term } from './position.ts';
@@ -34,7 +37,14 @@ import {
   regainPeer,
   replicate,
 } from './replication.ts';
-import { emit, halt, type RaftState, restartElectionTimer } from './state.ts';
+import {
+  handleSnapshotFailed,
+  handleSnapshotFetched,
+  handleSnapshotInstalled,
+  handleSnapshotOffer,
+  pursueIntake,
+} from './snapshot-intake.ts';
+import { emit, halt, isInstalling, type RaftState, restartElectionTimer } from './state.ts';
 import { passTerm } from './term-gate.ts';
 import { handleTransfer, pursueTransfer } from './transfer.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -44,6 +54,8 @@ interface PeerStatus {
   readonly match: LogIndex;
   readonly next: LogIndex;
   readonly state: ProgressState;
+  /** Append messages on their way to it. */
+  readonly framesInFlight: number;
   /** Ticks since something of this term came from it. */
   readonly silentTicks: number;
 }
@@ -57,9 +69,15 @@ export interface RaftStatus {
   readonly applied: LogIndex;
   readonly durable: LogIndex;
   readonly last: Position;
+  /** The entry before the first one kept. */
+  readonly base: Position;
+  /** The configuration in force, the index of the entry that made it, and whether that is known to be committed. */
+  readonly membership: Membership;
+  readonly membershipAt: LogIndex;
+  readonly membershipCommitted: boolean;
   /** Where leadership is being handed to. */
   readonly transferringTo: NodeId | undefined;
-  /** The other members; empty unless this node leads. */
+  /** Whom it sends to; empty unless this node leads. */
   readonly peers: ReadonlyMap<NodeId, PeerStatus>;
 }
 
@@ -77,9 +95,11 @@ export class Raft {
   constructor(options: RaftOptions) {
     checkOptions(options);
     const { stored, random } = options;
+    const memberships = new MembershipLog(options.membership, options.applied, stored.configs);
     this.#state = {
       options,
-      membership: options.membership,
+      membership: memberships.current,
+      memberships,
       ballot: new BallotBox(stored.ballot),
       log: new RaftLog(stored, options.applied),
       writes: new WriteQueue(stored.last.index),
@@ -98,6 +118,7 @@ export class Raft {
       reads: new ReadRounds(options.maxPendingReads),
       forwarded: new ForwardedReads(options.maxPendingReads, randomInt(random, 1, 2 ** 48)),
       transfer: undefined,
+      intake: undefined,
       owed: undefined,
       deferred: [],
       halted: undefined,
@@ -130,14 +151,28 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const { options, ballot, role, leader, log, transfer, now } = this.#state;
+    const { options, ballot, role, leader, log, transfer, now, membership, memberships } = this.#state;
     const peers = new Map<NodeId, PeerStatus>();
-    for (const [peer, { match, next, state, lastHeard }] of this.#state.peers) {
-      peers.set(peer, { match, next, state, silentTicks: now - lastHeard });
+    for (const [peer, { match, next, state, lastHeard, window }] of this.#state.peers) {
+      peers.set(peer, { match, next, state, framesInFlight: window.frames, silentTicks: now - lastHeard });
     }
-    const { commit, applied, durable, last } = log;
-    const transferringTo = transfer?.to;
-    return { id: options.id, term: ballot.term, role, leader, commit, applied, durable, last, transferringTo, peers };
+    const { commit, applied, durable, last, base } = log;
+    return {
+      id: options.id,
+      term: ballot.term,
+      role,
+      leader,
+      commit,
+      applied,
+      durable,
+      last,
+      base,
+      membership,
+      membershipAt: memberships.at,
+      membershipCommitted: memberships.at <= commit,
+      transferringTo: transfer?.to,
+      peers,
+    };
   }
 }
 
@@ -164,8 +199,23 @@ function handle(state: RaftState, event: Event): void {
     case 'transferLeadership':
       handleTransfer(state, event.to);
       break;
+    case 'changeMembership':
+      handleChange(state, event);
+      break;
     case 'persisted':
       persisted(state, event.write);
+      break;
+    case 'compacted':
+      state.log.compactTo(event.base);
+      break;
+    case 'snapshotFetched':
+      handleSnapshotFetched(state, event.meta);
+      break;
+    case 'snapshotFailed':
+      handleSnapshotFailed(state);
+      break;
+    case 'snapshotInstalled':
+      handleSnapshotInstalled(state, event.meta);
       break;
     case 'applied':
       state.log.markApplied(event.index);
@@ -210,6 +260,9 @@ function receive(state: RaftState, from: NodeId, message: Message): void {
     case 'heartbeat':
       handleHeartbeat(state, from, message);
       break;
+    case 'snapshotOffer':
+      handleSnapshotOffer(state, from, message);
+      break;
     case 'heartbeatReply':
       handleHeartbeatReply(state, from, message);
       break;
@@ -246,12 +299,15 @@ function persisted(state: RaftState, id: WriteId): void {
 /** What all events of a step cause together: reads, messages to peers, the next write, commands to apply. */
 function conclude(state: RaftState): void {
   beginReads(state);
+  if (state.role === 'leader') pursueChange(state);
   if (state.role === 'leader') {
     replicate(state);
     pursueTransfer(state);
   }
-  issueWrite(state);
-  const range = state.log.issue();
+  state.memberships.committed(state.log.commit);
+  if (state.intake?.stage !== 'installing') issueWrite(state);
+  pursueIntake(state);
+  const range = isInstalling(state) ? undefined : state.log.issue();
   if (range !== undefined) emit(state, { kind: 'apply', ...range });
 }
 

@@ -79,7 +79,7 @@ export function replicate(state: RaftState): void {
     // heartbeat.
     const idle = progress.state === 'replicate' && progress.window.frames === 0;
     const untold = idle && Math.min(progress.match, state.log.commit) > progress.commitTold;
-    if (progress.heartbeatDue || progress.readDue || untold) sendHeartbeat(state, peer, progress);
+    if (progress.heartbeatDue || progress.readDue || untold) sendSign(state, peer, progress);
   }
 }
 
@@ -132,12 +132,20 @@ function sendAppend(state: RaftState, peer: NodeId, progress: Progress, last: nu
   });
 }
 
-function sendHeartbeat(state: RaftState, peer: NodeId, progress: Progress): void {
-  const commit = Math.min(progress.match, state.log.commit);
+/** A sign of life: a heartbeat, or, to who cannot be helped with entries, the offer of a snapshot. */
+function sendSign(state: RaftState, peer: NodeId, progress: Progress): void {
+  const { log, ballot, reads } = state;
+  const { term } = ballot;
+  const readPosition = reads.position;
   progress.heartbeatDue = false;
   progress.readDue = false;
+  if (progress.state === 'snapshot') {
+    send(state, peer, { kind: 'snapshotOffer', term, base: log.base, readPosition });
+    return;
+  }
+  const commit = Math.min(progress.match, log.commit);
   progress.commitTold = Math.max(progress.commitTold, commit);
-  send(state, peer, { kind: 'heartbeat', term: state.ballot.term, commit, readPosition: state.reads.position });
+  send(state, peer, { kind: 'heartbeat', term, commit, readPosition });
 }
 
 /** Notes a sign of life; undefined when this node does not lead or does not know the sender. */

@@ -18,7 +18,7 @@ export class SizeHistory {
   constructor(last: LogIndex) {
     this.#floor = last;
     this.#last = last;
-    this.#sums[last & MASK] = 0;
+    this.reset(last);
   }
 
   /** The first index whose size is known. */
@@ -31,6 +31,13 @@ export class SizeHistory {
     this.#last += 1;
     this.#sums[this.#last & MASK] = before + bytes;
     if (this.#last - this.#floor >= SIZE_HISTORY) this.#floor = this.#last - SIZE_HISTORY + 1;
+  }
+
+  /** Nothing is known before `last`, where the log begins anew. */
+  reset(last: LogIndex): void {
+    this.#floor = last;
+    this.#last = last;
+    this.#sums[last & MASK] = 0;
   }
 
   truncate(from: LogIndex): void {

@@ -4,12 +4,14 @@ import type { Effect, Role } from './effect.ts';
 import type { Entry } from './entry.ts';
 import type { ForwardedReads } from './forwarded-reads.ts';
 import type { RaftLog } from './log.ts';
-import type { Membership } from './membership.ts';
+import { allMembers, type Membership } from './membership.ts';
+import type { MembershipLog } from './membership-log.ts';
 import type { Message } from './message.ts';
 import type { RaftOptions } from './options.ts';
 import type { LogIndex, NodeId } from './position.ts';
 import type { Progress } from './progress.ts';
 import type { ReadRounds } from './read-rounds.ts';
+import type { SnapshotMeta } from './snapshot-meta.ts';
 import type { WriteQueue } from './write-queue.ts';
 
 /** A leadership on its way to `to`; given up at tick `deadline`. */
@@ -26,10 +28,21 @@ interface OwedReply {
   readPosition: number;
 }
 
+/**
+ * A follower's way to a snapshot: `fetching`: the driver brings it; `waiting`: it is here, but the last write of the
+ * old log is not done; `installing`: the driver replaces state and log by it.
+ */
+interface SnapshotIntake {
+  stage: 'fetching' | 'waiting' | 'installing';
+  meta: SnapshotMeta | undefined;
+}
+
 /** All that the core knows between two steps; each file of this room changes its part. */
 export interface RaftState {
   readonly options: RaftOptions;
-  readonly membership: Membership;
+  /** The configuration in force: the last in the log, committed or not. */
+  membership: Membership;
+  readonly memberships: MembershipLog;
   readonly ballot: BallotBox;
   readonly log: RaftLog;
   readonly writes: WriteQueue;
@@ -51,11 +64,12 @@ export interface RaftState {
   electionAt: number;
   /** Answers to the campaign that is running. */
   readonly votes: Map<NodeId, boolean>;
-  /** The other members in order of their names; not empty only in the leader. */
+  /** Whom the leader sends to: the other members, and for a while who has just left. Empty unless this node leads. */
   readonly peers: Map<NodeId, Progress>;
   readonly reads: ReadRounds;
   readonly forwarded: ForwardedReads;
   transfer: Transfer | undefined;
+  intake: SnapshotIntake | undefined;
   /** What may leave only with the next write, because that contains what it promises. */
   owed: OwedReply | undefined;
   deferred: { readonly to: NodeId; readonly message: Message }[];
@@ -86,13 +100,30 @@ export function halt(state: RaftState, reason: string): void {
 
 /** Puts entries behind the end of the log, after removing what is at `truncateFrom` and behind it. */
 export function extendLog(state: RaftState, entries: readonly Entry[], truncateFrom?: LogIndex): void {
+  const { log, writes, memberships } = state;
   if (truncateFrom !== undefined) {
-    state.log.truncate(truncateFrom);
-    state.writes.truncate(truncateFrom);
+    log.truncate(truncateFrom);
+    writes.truncate(truncateFrom);
+    memberships.truncate(truncateFrom);
   }
-  state.log.append(entries);
-  state.writes.append(entries);
+  log.append(entries);
+  writes.append(entries);
+  for (const entry of entries) if (entry.kind === 'config') memberships.append(entry);
   emit(state, { kind: 'stage', ...(truncateFrom === undefined ? {} : { truncateFrom }), entries });
+  adoptMembership(state);
+}
+
+/** The last configuration in the log is in force from now on. */
+export function adoptMembership(state: RaftState): void {
+  const { memberships } = state;
+  if (state.membership === memberships.current) return;
+  state.membership = memberships.current;
+  emit(state, { kind: 'membershipChanged', membership: memberships.current, at: memberships.at });
+}
+
+/** Whether a snapshot is taking the place of the log, so that nothing may be put into it. */
+export function isInstalling(state: RaftState): boolean {
+  return state.intake !== undefined && state.intake.stage !== 'fetching';
 }
 
 export function isVoter(state: RaftState, node: NodeId): boolean {
@@ -101,8 +132,7 @@ export function isVoter(state: RaftState, node: NodeId): boolean {
 
 /** All members but this one, each once, in a fixed order. */
 export function otherMembers(state: RaftState): NodeId[] {
-  const { voters, outgoing, learners } = state.membership;
-  return [...new Set([...voters, ...outgoing, ...learners])].filter((node) => node !== state.options.id).sort();
+  return allMembers(state.membership).filter((node) => node !== state.options.id);
 }
 
 /** Starts the election timer anew, with a random timeout of one to two election timeouts. */

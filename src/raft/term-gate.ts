@@ -26,6 +26,7 @@ export function passTerm(state: RaftState, from: NodeId, message: Message): bool
       break;
     case 'append':
     case 'heartbeat':
+    case 'snapshotOffer':
       if (message.term < term) {
         send(state, from, { kind: 'heartbeatReply', term, readPosition: 0 });
         return false;

@@ -4,7 +4,8 @@ import { isVoter, type RaftState, send } from './state.ts';
 
 /** Begins to hand leadership over; ignored unless this node leads and `to` is another voter. */
 export function handleTransfer(state: RaftState, to: NodeId): void {
-  if (state.role !== 'leader' || !state.peers.has(to) || !isVoter(state, to) || state.transfer?.to === to) return;
+  if (state.role !== 'leader' || to === state.options.id || state.transfer?.to === to) return;
+  if (!state.membership.voters.includes(to)) return;
   state.transfer = { to, deadline: state.now + state.options.electionTicks, asked: false };
 }
 

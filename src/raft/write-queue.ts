@@ -40,6 +40,12 @@ export class WriteQueue {
     return index <= this.#taken;
   }
 
+  /** The log on disk begins anew behind `last`. */
+  restart(last: LogIndex): void {
+    assert(this.#inFlight === undefined && !this.hasPending, 'The log begins anew while writes are under way');
+    this.#taken = last;
+  }
+
   append(entries: readonly Entry[]): void {
     for (const entry of entries) this.#pending.push(entry);
   }

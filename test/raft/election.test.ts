@@ -127,7 +127,7 @@ describe('votes', () => {
   });
 
   test('a learner is not a candidate, yet votes when asked', () => {
-    const membership = { voters: ['b', 'c'], outgoing: [], learners: ['a'] };
+    const membership = { voters: ['b', 'c'], outgoing: [], learners: ['a'], members: [] };
     const node = new Node('a', [], { membership }).tick(10 * electionTicks);
     expect(node.status.role).toBe('follower');
     node.receive('b', { kind: 'vote', term: 1, last: ORIGIN, transfer: false });
@@ -135,7 +135,7 @@ describe('votes', () => {
   });
 
   test('in a joint membership both halves must agree', () => {
-    const membership = { voters: ['a', 'b', 'c'], outgoing: ['a', 'd', 'e'], learners: [] };
+    const membership = { voters: ['a', 'b', 'c'], outgoing: ['a', 'd', 'e'], learners: [], members: [] };
     const node = new Node('a', [], { membership }).campaign('b', 'c');
     expect(node.status.role).toBe('preCandidate');
     node.campaign('d').receive('b', { kind: 'voteReply', term: 1, granted: true, commit: 0 });

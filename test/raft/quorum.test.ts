@@ -9,6 +9,7 @@ const memberships: fc.Arbitrary<Membership> = fc.record({
   voters,
   outgoing: fc.subarray(ids),
   learners: fc.constant([]),
+  members: fc.constant([]),
 });
 
 /** All sets of members that contain a majority of each half. */

@@ -103,13 +103,15 @@ describe('pipeline', () => {
     expect(cluster.node('a').status.peers.get('b')?.match).toBe(41);
   });
 
-  test('a follower behind the beginning of the log gets heartbeats only', () => {
+  test('a follower behind the beginning of the log is offered a snapshot', () => {
     const node = new Node('a', THREE, { base: at(1, 5), log: [1, 1] }).lead('c');
     node.receive('b', { kind: 'appendReject', term: 2, rejected: 7, hint: ORIGIN, readPosition: 0 });
     expect(node.status.peers.get('b')?.state).toBe('snapshot');
     node.take();
     node.tick(heartbeatTicks);
-    expect(node.take().filter(({ to }) => to === 'b')).toMatchObject([{ message: { kind: 'heartbeat', commit: 0 } }]);
+    expect(node.take().filter(({ to }) => to === 'b')).toMatchObject([
+      { message: { kind: 'snapshotOffer', base: at(1, 5) } },
+    ]);
   });
 });
 

@@ -34,7 +34,7 @@ describe('leadership transfer', () => {
   });
 
   test('to a learner is ignored', () => {
-    const membership = { voters: ['a', 'b'], outgoing: [], learners: ['l'] };
+    const membership = { voters: ['a', 'b'], outgoing: [], learners: ['l'], members: [] };
     const node = new Node('a', [], { membership }).lead('b').give({ kind: 'transferLeadership', to: 'l' });
     expect(node.status.transferringTo).toBeUndefined();
   });

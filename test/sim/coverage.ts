@@ -12,6 +12,7 @@ const MESSAGES = Object.keys({
   appendReject: true,
   heartbeat: true,
   heartbeatReply: true,
+  snapshotOffer: true,
   readIndex: true,
   readIndexReply: true,
   timeoutNow: true,
@@ -33,6 +34,11 @@ const EFFECTS = Object.keys({
   readReady: true,
   readFailed: true,
   settle: true,
+  membershipSettled: true,
+  membershipChanged: true,
+  fetchSnapshot: true,
+  installSnapshot: true,
+  discardSnapshot: true,
   roleChanged: true,
 } satisfies Record<Exclude<Effect['kind'], 'halt'>, true>);
 

@@ -25,6 +25,7 @@ const FIELDS: Readonly<Record<MessageKind, Readonly<Record<string, FieldType>>>>
   appendReject: { rejected: 'number', hint: 'position', readPosition: 'number' },
   heartbeat: { commit: 'number', readPosition: 'number' },
   heartbeatReply: { readPosition: 'number' },
+  snapshotOffer: { base: 'position', readPosition: 'number' },
   readIndex: { token: 'number' },
   readIndexReply: { token: 'number', index: 'number', ok: 'boolean' },
   timeoutNow: {},
