@@ -69,7 +69,7 @@ export type Effect =
       readonly reason: DropReason;
       readonly leader: NodeId | undefined;
     }
-  /** `accepted`: the change begins with the entry `at`, and is over when a configuration that is not joint is applied. */
+  /** `accepted`: the change begins with the entry `at`, and ends when a configuration that is not joint is applied. */
   | { readonly kind: 'membershipSettled'; readonly id: ChangeId; readonly fate: 'accepted'; readonly at: Position }
   | {
       readonly kind: 'membershipSettled';
