@@ -33,25 +33,23 @@ const ALL_OPTIONS: readonly OptionSet[] = [
 ];
 
 const FILE_NAME = 'sluice.yaml';
-/** Variables that are no options. */
+/** A variable that is no option. */
 const FILE_VARIABLE = 'SLUICE_CONFIG';
-const MASTERS_VARIABLE = 'SLUICE_MASTER_ADDRESSES';
 
 /** Joins file, environment and flags. @throws SluiceError INVALID_ARGUMENT */
 export function configure(world: World, flags: GlobalFlags): Config {
   const { environment, folder } = world;
   const named = flags.config ?? environment[FILE_VARIABLE];
   const path = named ?? FILE_NAME;
-  const masters = environment['SLUICE_CLIENT_MASTERS'] ?? environment[MASTERS_VARIABLE];
   return loadConfig(ALL_OPTIONS, {
     file: { path: isAbsolute(path) ? path : join(folder, path), named: named !== undefined },
-    environment: masters === undefined ? environment : { ...environment, SLUICE_CLIENT_MASTERS: masters },
+    environment,
     flags: {
       ...pairs(flags.set ?? []),
       ...(flags.master === undefined ? {} : { [clientOptions.masters.key]: flags.master }),
       ...(flags.user === undefined ? {} : { [clientOptions.user.key]: flags.user }),
     },
-    reservedVariables: [FILE_VARIABLE, MASTERS_VARIABLE],
+    reservedVariables: [FILE_VARIABLE],
   });
 }
 

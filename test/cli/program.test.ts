@@ -85,13 +85,18 @@ describe('configuration', () => {
     expect(lines.find((line) => line.includes('"client.groups"'))).toContain('"value":"g"');
   });
 
-  test('SLUICE_MASTER_ADDRESSES and --master name the masters', async () => {
-    shell.environment = { SLUICE_MASTER_ADDRESSES: 'a:1,b:2' };
+  test('SLUICE_CLIENT_MASTERS and --master name the masters', async () => {
+    shell.environment = { SLUICE_CLIENT_MASTERS: 'a:1,b:2' };
     expect(await entry('client.masters')).toEqual(['a:1,b:2', 'environment']);
     expect(await entry('client.masters', '--master', 'c:3')).toEqual(['c:3', 'flag']);
     shell.environment = { SLUICE_CONFIG: 'other.yaml' };
     writeFileSync(join(shell.folder, 'other.yaml'), 'client.masters: [d:4, e:5]\n');
     expect(await entry('client.masters')).toEqual(['d:4,e:5', 'file']);
+  });
+
+  test('SLUICE_MASTER_ADDRESSES sets the option of its name', async () => {
+    shell.environment = { SLUICE_MASTER_ADDRESSES: 'm1=a:1,m2=b:2' };
+    expect(await entry('master.addresses')).toEqual(['m1=a:1,m2=b:2', 'environment']);
   });
 
   test('an unknown variable of ours is refused', async () => {

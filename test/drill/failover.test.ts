@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { runFailover } from './failover.ts';
+import { runDrill } from './drill.ts';
+import { KILL, KILL_ALL, RESTART, STOP, TRANSFER } from './process-faults.ts';
 
 test('leadership handed over by request costs no operation its answer', async () => {
-  const result = await runFailover({ rounds: 6, faults: ['transfer'], writers: 4 });
+  const result = await runDrill({ rounds: 6, faults: [TRANSFER], writers: 4 });
   const { surprises, unanswered, lost, duplicated, wrongBytes } = result;
   expect({ surprises, unanswered, lost, duplicated, wrongBytes }).toEqual({
     surprises: [],
@@ -13,10 +14,10 @@ test('leadership handed over by request costs no operation its answer', async ()
   });
 }, 120_000);
 
-const FAULTS = ['kill', 'stop', 'restart', 'killAll'] as const;
+const FAULTS = [KILL, STOP, RESTART, KILL_ALL];
 
 test('masters are killed, stopped and restarted 20 times under writers: nothing is lost or done twice', async () => {
-  const result = await runFailover({ rounds: 20, faults: FAULTS, writers: 4 });
+  const result = await runDrill({ rounds: 20, faults: FAULTS, writers: 4 });
   expect(result.surprises).toEqual([]);
   expect(result.notLinearizable).toEqual([]);
   expect(result.judged).toBeGreaterThan(100);

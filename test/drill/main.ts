@@ -1,46 +1,79 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { percentile } from '../../bench/measure.ts';
-import { type Fault, runFailover } from './failover.ts';
+import { FaultyDisks } from '../support/faulty-disks.ts';
+import { SmallDisks } from '../support/small-disks.ts';
+import {
+  ALL_DISKS_FULL,
+  FOLLOWER_DISK_FULL,
+  FOLLOWER_DISK_STALLS,
+  FOLLOWER_SYNC_FAILS,
+  LEADER_DISK_FULL,
+  LEADER_DISK_STALLS,
+  LEADER_SYNC_FAILS,
+  LEADER_SYNC_STALLS,
+} from './disk-faults.ts';
+import { type Fault, runDrill } from './drill.ts';
+import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
+import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
 
 const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
-  failover: ['kill'],
-  hang: ['stop'],
-  restart: ['restart'],
-  transfer: ['transfer'],
-  blackout: ['killAll'],
-  mixed: ['kill', 'stop', 'restart', 'transfer', 'killAll'],
+  failover: [KILL],
+  hang: [STOP],
+  restart: [RESTART],
+  transfer: [TRANSFER],
+  blackout: [KILL_ALL],
+  mixed: [KILL, STOP, RESTART, TRANSFER, KILL_ALL],
+  'rolling-restart': [ROLL],
+  partition: PARTITIONS,
+  'partition-kept': PARTITIONS_KEPT,
+  'disk-full': [LEADER_DISK_FULL, FOLLOWER_DISK_FULL, ALL_DISKS_FULL],
+  'disk-stall': [LEADER_SYNC_STALLS, LEADER_DISK_STALLS, FOLLOWER_DISK_STALLS],
+  'fsync-error': [LEADER_SYNC_FAILS, FOLLOWER_SYNC_FAILS],
 };
 
-const USAGE = `usage: npm run drill -- ${Object.keys(DRILLS).join('|')} [--rounds N] [--json]
+const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
-`;
+
+${Object.entries(DRILLS)
+  .map(([drill, faults]) => `${drill.padEnd(17)}${faults.map((fault) => fault.name).join(', ')}\n`)
+  .join('')}`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '20' },
+    fault: { type: 'string' },
     folder: { type: 'string', default: 'node_modules' },
     json: { type: 'boolean', default: false },
   },
 });
 const name = positionals[0] ?? '';
-const faults = DRILLS[name];
+const faults = DRILLS[name]?.filter((fault) => values.fault === undefined || fault.name === values.fault);
 const rounds = Number(values.rounds);
 if (name === 'tree') await drillTree(values.folder);
-else if (faults !== undefined && Number.isInteger(rounds) && rounds > 0) await drillFailover(faults);
+else if (faults !== undefined && faults.length > 0 && Number.isInteger(rounds) && rounds > 0) await drillFaults(faults);
 else {
   process.stderr.write(USAGE);
   process.exitCode = 2;
 }
 
-async function drillFailover(chosen: readonly Fault[]): Promise<void> {
-  const result = await runFailover({
+async function drillFaults(chosen: readonly Fault[]): Promise<void> {
+  const obstacle = obstacleTo(chosen);
+  if (obstacle !== undefined) {
+    process.stderr.write(`drill ${name} is not possible: ${obstacle}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const result = await runDrill({
     rounds,
     faults: chosen,
     writers: 4,
     onRound: (round, fault, ms) => {
-      if (!values.json) process.stdout.write(`round ${round + 1}: ${fault}, next create after ${ms.toFixed(0)} ms\n`);
+      if (!values.json) process.stdout.write(`round ${round + 1}: ${fault.name}, ${ms.toFixed(0)} ms\n`);
     },
   });
   const sorted = Float64Array.from(result.gapsMs).sort();
@@ -55,9 +88,24 @@ async function drillFailover(chosen: readonly Fault[]): Promise<void> {
     lost: result.lost,
     duplicated: result.duplicated,
     wrongBytes: result.wrongBytes,
+    falseElections: result.falseElections,
+    judged: result.judged,
   });
   const wrong = result.notLinearizable.map((folder) => `${folder}: its history is not linearizable`);
   end([...result.surprises, ...wrong], result.lost + result.duplicated + result.wrongBytes + wrong.length === 0);
+}
+
+/** Why this machine cannot inflict these faults. */
+function obstacleTo(chosen: readonly Fault[]): string | undefined {
+  const needs = new Set(chosen.map((fault) => fault.needs));
+  if (needs.has('faulty disks') && !FaultyDisks.possible) return 'it needs Linux and gcc';
+  if (!needs.has('small disks')) return undefined;
+  const scratch = mkdtempSync(join(tmpdir(), 'sluice-drill-'));
+  try {
+    return SmallDisks.obstacle(scratch);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
 }
 
 /** Reads a folder through the workers three times: cold, warm, and while the leader is killed. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MasterNetwork } from './master-network.ts';
 
 const ENTRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
@@ -181,78 +182,43 @@ export interface ClusterOptions {
   readonly folder?: string;
   /** Further settings by key, for all processes. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Puts proxies between the masters, and between them and everybody else. */
+  readonly proxied?: boolean;
+  /** What one master has of its own: another data folder, more environment. */
+  masterOwn?(name: string): { readonly data?: string; readonly environment?: Readonly<Record<string, string>> };
+}
+
+/** Where a master is reached, before it runs. */
+interface MasterPlace {
+  readonly name: string;
+  readonly address: string;
+  readonly statusPort: number;
 }
 
 /** Real master and worker processes on loopback, as an operator would run them. */
 export class ProcessCluster {
   readonly folder: string;
-  readonly masters: readonly Node[];
-  readonly workers: readonly Node[];
-  readonly #temporary: boolean;
+  /** Between the masters and in front of them, when it was asked for. */
+  readonly network: MasterNetwork | undefined;
+  readonly #options: ClusterOptions;
+  #masters: readonly Node[] = [];
+  #workers: readonly Node[] = [];
+  #named = 0;
 
-  private constructor(folder: string, temporary: boolean, masters: readonly Node[], workers: readonly Node[]) {
-    this.folder = folder;
-    this.#temporary = temporary;
-    this.masters = masters;
-    this.workers = workers;
+  private constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
+    this.network = options.proxied ? new MasterNetwork() : undefined;
+    mkdirSync(this.folder, { recursive: true });
   }
 
   static async start(options: ClusterOptions = {}): Promise<ProcessCluster> {
-    const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
-    mkdirSync(folder, { recursive: true });
-    const masterCount = options.masters ?? 3;
-    const workerCount = options.workers ?? 0;
-    const ports = await freePorts(masterCount * 2 + workerCount * 2);
-    const port = (): number => ports.shift() as number;
-    const places = Array.from({ length: masterCount }, (_, index) => ({
-      name: `m${index + 1}`,
-      client: port(),
-      status: port(),
-    }));
-    const addresses = places.map((place) => `127.0.0.1:${place.client}`).join(',');
-    const peers = places.map((place) => `${place.name}=127.0.0.1:${place.client}`).join(',');
-    const shared = asEnvironment({ ...options.settings, 'client.masters': addresses });
-    const masters = places.map(
-      (place) =>
-        new Node({
-          name: place.name,
-          role: 'master',
-          address: `127.0.0.1:${place.client}`,
-          statusUrl: `http://127.0.0.1:${place.status}`,
-          log: join(folder, `${place.name}.log`),
-          environment: {
-            ...shared,
-            ...asEnvironment({
-              'master.name': place.name,
-              'master.data': join(folder, place.name),
-              'master.peers': peers,
-              'master.port': String(place.client),
-              'master.status.port': String(place.status),
-            }),
-          },
-        }),
-    );
-    const workers = Array.from({ length: workerCount }, (_, index) => {
-      const [data, status] = [port(), port()];
-      return new Node({
-        name: `w${index + 1}`,
-        role: 'worker',
-        address: `127.0.0.1:${data}`,
-        statusUrl: `http://127.0.0.1:${status}`,
-        log: join(folder, `w${index + 1}.log`),
-        environment: {
-          ...shared,
-          ...asEnvironment({
-            'worker.data': join(folder, `w${index + 1}`),
-            'worker.port': String(data),
-            'worker.status.port': String(status),
-          }),
-        },
-      });
-    });
-    const cluster = new ProcessCluster(folder, options.folder === undefined, masters, workers);
+    const cluster = new ProcessCluster(options);
     try {
-      for (const node of [...masters, ...workers]) node.start();
+      const places = await cluster.#places(options.masters ?? 3);
+      cluster.#masters = places.map((place) => cluster.#master(place, places));
+      cluster.#workers = await cluster.#newWorkers(options.workers ?? 0);
+      for (const node of cluster.nodes) node.start();
       await cluster.waitUntilReady();
     } catch (error) {
       await cluster.close();
@@ -261,13 +227,95 @@ export class ProcessCluster {
     return cluster;
   }
 
+  get masters(): readonly Node[] {
+    return this.#masters;
+  }
+
+  get workers(): readonly Node[] {
+    return this.#workers;
+  }
+
+  /** Names and addresses for masters that are not there yet. */
+  async #places(count: number): Promise<MasterPlace[]> {
+    const ports = await freePorts(count * 2);
+    const places: MasterPlace[] = [];
+    for (let index = 0; index < count; index += 1) {
+      this.#named += 1;
+      const place = {
+        name: `m${this.#named}`,
+        address: `127.0.0.1:${ports[2 * index]}`,
+        statusPort: ports[2 * index + 1] as number,
+      };
+      await this.network?.add(place.name, place.address);
+      places.push(place);
+    }
+    return places;
+  }
+
+  /** Where clients, workers and the command line find a master. */
+  #door({ name, address }: { readonly name: string; readonly address: string }): string {
+    return this.network?.door(name).address ?? address;
+  }
+
+  #master(place: MasterPlace, all: readonly MasterPlace[]): Node {
+    const { name, address, statusPort } = place;
+    const { network } = this;
+    const { data, environment } = this.#options.masterOwn?.(name) ?? {};
+    const peers = all.map((peer) => `${peer.name}=${network?.addressFor(name, peer.name) ?? peer.address}`);
+    return new Node({
+      name,
+      role: 'master',
+      address,
+      statusUrl: `http://127.0.0.1:${statusPort}`,
+      log: join(this.folder, `${name}.log`),
+      environment: {
+        ...this.#shared(all.map((each) => this.#door(each))),
+        ...asEnvironment({
+          'master.name': name,
+          'master.data': data ?? join(this.folder, name),
+          'master.peers': peers.join(','),
+          'master.addresses': all.map((each) => `${each.name}=${this.#door(each)}`).join(','),
+          'master.port': address.slice(address.lastIndexOf(':') + 1),
+          'master.status.port': String(statusPort),
+        }),
+        ...environment,
+      },
+    });
+  }
+
+  async #newWorkers(count: number): Promise<Node[]> {
+    const ports = await freePorts(count * 2);
+    return Array.from({ length: count }, (_, index) => {
+      const [data, status] = [ports[2 * index], ports[2 * index + 1]];
+      return new Node({
+        name: `w${index + 1}`,
+        role: 'worker',
+        address: `127.0.0.1:${data}`,
+        statusUrl: `http://127.0.0.1:${status}`,
+        log: join(this.folder, `w${index + 1}.log`),
+        environment: {
+          ...this.#shared(this.addresses),
+          ...asEnvironment({
+            'worker.data': join(this.folder, `w${index + 1}`),
+            'worker.port': String(data),
+            'worker.status.port': String(status),
+          }),
+        },
+      });
+    });
+  }
+
+  #shared(masters: readonly string[]): Record<string, string> {
+    return asEnvironment({ ...this.#options.settings, 'client.masters': masters.join(',') });
+  }
+
   get nodes(): readonly Node[] {
     return [...this.masters, ...this.workers];
   }
 
   /** Addresses of the masters, for a client. */
   get addresses(): readonly string[] {
-    return this.masters.map((master) => master.address);
+    return this.masters.map((master) => this.#door(master));
   }
 
   /** The master that leads, as soon as one says so. */
@@ -318,7 +366,8 @@ export class ProcessCluster {
   async close(): Promise<void> {
     for (const node of this.nodes) if (node.running) node.signal('SIGCONT');
     await Promise.all(this.nodes.map((node) => node.stop('SIGKILL')));
-    if (this.#temporary) rmSync(this.folder, { recursive: true, force: true });
+    await this.network?.close();
+    if (this.#options.folder === undefined) rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

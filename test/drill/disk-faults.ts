@@ -1,0 +1,122 @@
+import type { DiskTrouble } from '../support/faulty-disks.ts';
+import type { Node } from '../support/process-cluster.ts';
+import { type Fault, followersOf, type Ground, slowestCreate, until } from './drill.ts';
+import { leads } from './network-faults.ts';
+
+/** Creates that writers get through while a disk is in trouble and the cluster has come to terms with it. */
+const ENDURED = 40;
+
+/** The leader's disk stands still until another master leads. */
+function leaderStalls(name: string, trouble: DiskTrouble): Fault {
+  return {
+    name,
+    needs: 'faulty disks',
+    async inflict(ground) {
+      const leader = await ground.cluster.leader();
+      ground.faultyDisks.set(leader.name, trouble);
+      try {
+        return await slowestCreate(ground, async () => {
+          await until(`another than ${leader.name} leads`, () => leads(followersOf(ground.cluster, leader)));
+          await ground.progress(ENDURED);
+        });
+      } finally {
+        ground.faultyDisks.heal(leader.name);
+      }
+    },
+  };
+}
+
+/** Syncs of the leader's disk do not return. */
+export const LEADER_SYNC_STALLS = leaderStalls('leader syncs stall', 'stall-sync');
+
+/** Neither syncs nor writes of the leader's disk return. */
+export const LEADER_DISK_STALLS = leaderStalls('leader disk stalls', 'stall-all');
+
+/** The disk of a follower stands still; nobody else may mind. */
+export const FOLLOWER_DISK_STALLS: Fault = {
+  name: 'follower disk stalls',
+  needs: 'faulty disks',
+  keepsLeader: true,
+  async inflict(ground) {
+    const follower = await oneFollower(ground);
+    ground.faultyDisks.set(follower.name, 'stall-all');
+    try {
+      return await slowestCreate(ground, () => ground.progress(3 * ENDURED));
+    } finally {
+      ground.faultyDisks.heal(follower.name);
+    }
+  },
+};
+
+/** One sync of a disk fails: the master must end by itself, and comes back when it is started again. */
+function syncFails(name: string, choose: (ground: Ground) => Promise<Node>, keepsLeader: boolean): Fault {
+  return {
+    name,
+    needs: 'faulty disks',
+    keepsLeader,
+    async inflict(ground) {
+      const master = await choose(ground);
+      const gap = await slowestCreate(ground, async () => {
+        ground.faultyDisks.set(master.name, 'fail-sync');
+        await endsBySelf(ground, master, /cannot be used: .*(Input\/output error|EIO)/);
+        await ground.progress(ENDURED);
+      });
+      master.start();
+      return gap;
+    },
+  };
+}
+
+export const LEADER_SYNC_FAILS = syncFails('leader sync fails', (ground) => ground.cluster.leader(), false);
+export const FOLLOWER_SYNC_FAILS = syncFails('follower sync fails', oneFollower, true);
+
+/**
+ * A disk has no free byte: the master must end by itself, refuse to start while that lasts, and come back without
+ * repair when there is room again.
+ */
+function diskFull(name: string, choose: (ground: Ground) => Promise<readonly Node[]>, keepsLeader: boolean): Fault {
+  return {
+    name,
+    needs: 'small disks',
+    keepsLeader,
+    async inflict(ground) {
+      const full = await choose(ground);
+      const survives = 2 * full.length < ground.cluster.masters.length;
+      const suffer = async (): Promise<void> => {
+        for (const master of full) ground.smallDisks.fill(master.name);
+        for (const master of full) await endsBySelf(ground, master, /the disk is full/);
+        for (const master of full) {
+          master.start();
+          await endsBySelf(ground, master, /no room|disk is full|No space left/i);
+        }
+        if (survives) await ground.progress(ENDURED);
+        for (const master of full) {
+          ground.smallDisks.free(master.name);
+          master.start();
+        }
+      };
+      return await slowestCreate(ground, suffer);
+    },
+  };
+}
+
+export const LEADER_DISK_FULL = diskFull('leader disk full', async ({ cluster }) => [await cluster.leader()], false);
+export const FOLLOWER_DISK_FULL = diskFull('follower disk full', async (ground) => [await oneFollower(ground)], true);
+/** All at the same time; the gap contains their stops and starts. */
+export const ALL_DISKS_FULL = diskFull('all disks full', async ({ cluster }) => cluster.masters, false);
+
+async function oneFollower({ cluster }: Ground): Promise<Node> {
+  const [follower] = followersOf(cluster, await cluster.leader());
+  if (follower === undefined) throw new Error('A cluster of one has no follower');
+  return follower;
+}
+
+/** Waits until the process has ended, not well, and has said why. */
+async function endsBySelf(ground: Ground, master: Node, reason: RegExp): Promise<void> {
+  const before = master.said().length;
+  await until(`${master.name} ends by itself`, async () => !master.running);
+  await master.ended();
+  const said = master.said().slice(Math.max(0, before - 2000));
+  if (master.exitCode === 0) ground.surprise(`${master.name} ended as if all were well`);
+  if (!reason.test(said)) ground.surprise(`${master.name} did not say ${reason}: ${said.slice(-500)}`);
+}

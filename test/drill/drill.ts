@@ -1,0 +1,262 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FileSystem } from '../../src/client/file-system.ts';
+import { SluiceError } from '../../src/model/errors.ts';
+import { FaultyDisks } from '../support/faulty-disks.ts';
+import type { MasterNetwork } from '../support/master-network.ts';
+import { type Node, ProcessCluster, pause } from '../support/process-cluster.ts';
+import { SmallDisks } from '../support/small-disks.ts';
+import { digestOf, Ledger } from './ledger.ts';
+import { RecordedClients } from './recorded-clients.ts';
+
+/** What a fault acts on. */
+export interface Ground {
+  readonly cluster: ProcessCluster;
+  /** Between the masters, for faults that need it. */
+  readonly network: MasterNetwork;
+  readonly faultyDisks: FaultyDisks;
+  readonly smallDisks: SmallDisks;
+  /** Creates one file. */
+  probe(): Promise<void>;
+  /** Resolves when writers were acknowledged `count` more files. */
+  progress(count: number): Promise<void>;
+  /** Something that must not have happened. */
+  surprise(what: string): void;
+}
+
+export interface Fault {
+  readonly name: string;
+  readonly needs?: 'network' | 'faulty disks' | 'small disks';
+  /** No master may have to campaign because of it. */
+  readonly keepsLeader?: boolean;
+  /**
+   * Does the damage, waits until it was survived, and repairs it.
+   * @returns from the damage to the next acknowledged create, or the slowest create around it, in ms
+   */
+  inflict(ground: Ground): Promise<number>;
+}
+
+export interface DrillOptions {
+  readonly rounds: number;
+  /** Taken in turn; they may not need different disks. */
+  readonly faults: readonly Fault[];
+  /** Writers that run all the time. */
+  readonly writers: number;
+  /** How many masters. */
+  readonly masters?: number;
+  onRound?(round: number, fault: Fault, ms: number): void;
+}
+
+export interface DrillResult {
+  readonly rounds: number;
+  /** What each fault returned, in order of the rounds. */
+  readonly gapsMs: readonly number[];
+  readonly acknowledged: number;
+  readonly unanswered: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly wrongBytes: number;
+  /** Terms that began although nothing asked for them. */
+  readonly falseElections: number;
+  /** Calls of the recorded clients that were answered. */
+  readonly judged: number;
+  /** Folders of the recorded clients whose history is not linearizable. */
+  readonly notLinearizable: readonly string[];
+  readonly surprises: readonly string[];
+}
+
+const WAIT_MS = 30_000;
+const SETTLE_MS = 60_000;
+
+/**
+ * Writers create files with content while the masters suffer, again and again. Afterwards every acknowledged file must
+ * be there with its bytes, no operation may have been seen to take effect twice, and what recorded clients saw of the
+ * namespace must be linearizable.
+ */
+export async function runDrill(options: DrillOptions): Promise<DrillResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-drill-'));
+  const storage = join(folder, 'storage');
+  mkdirSync(storage);
+  const needs = new Set(options.faults.map((fault) => fault.needs));
+  const smallDisks = new SmallDisks(join(folder, 'disks'));
+  let cluster: ProcessCluster | undefined;
+  try {
+    const faultyDisks = needs.has('faulty disks') ? FaultyDisks.make(join(folder, 'disks')) : undefined;
+    cluster = await ProcessCluster.start({
+      folder,
+      masters: options.masters ?? 3,
+      workers: 2,
+      settings: { 'master.root.ufs': `file://${storage}` },
+      proxied: needs.has('network'),
+      masterOwn: (name) => faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {}),
+    });
+    return await underLoad(cluster, faultyDisks, smallDisks, options);
+  } finally {
+    await cluster?.close();
+    smallDisks.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function underLoad(
+  cluster: ProcessCluster,
+  faultyDisks: FaultyDisks | undefined,
+  smallDisks: SmallDisks,
+  options: DrillOptions,
+): Promise<DrillResult> {
+  const files = await FileSystem.connect({ masters: cluster.addresses });
+  const ledger = new Ledger();
+  const stop = new AbortController();
+  const recorded = new RecordedClients(cluster.addresses);
+  let probes = 0;
+  const ground: Ground = {
+    cluster,
+    network: cluster.network as MasterNetwork,
+    faultyDisks: faultyDisks as FaultyDisks,
+    smallDisks,
+    probe: () => {
+      probes += 1;
+      return probe(files, ledger, `/drill/probe-${probes}`);
+    },
+    progress: (count) => acknowledgedBeyond(ledger, ledger.size + count),
+    surprise: (what) => ledger.surprise(what),
+  };
+  try {
+    await files.mkdir('/drill');
+    const writers = Array.from({ length: options.writers }, (_, lane) => write(files, ledger, lane, stop.signal));
+    const gapsMs: number[] = [];
+    let falseElections = 0;
+    let term = await termOf(cluster);
+    for (let round = 0; round < options.rounds; round += 1) {
+      const fault = options.faults[round % options.faults.length] as Fault;
+      await ground.progress(options.writers);
+      const before = await termOf(cluster);
+      const gap = await fault.inflict(ground);
+      await cluster.waitUntilReady();
+      const after = await termOf(cluster);
+      falseElections += before - term + (fault.keepsLeader ? after - before : 0);
+      term = after;
+      gapsMs.push(gap);
+      options.onRound?.(round, fault, gap);
+      recorded.changeFolder();
+    }
+    await ground.progress(options.writers);
+    falseElections += (await termOf(cluster)) - term;
+    stop.abort();
+    await Promise.all(writers);
+    await recorded.stop();
+    const judged = { judged: recorded.answered, notLinearizable: recorded.wrongFolders() };
+    return { rounds: options.rounds, gapsMs, falseElections, ...judged, ...(await audit(files, ledger)) };
+  } finally {
+    stop.abort();
+    await recorded.stop().finally(() => files.close());
+  }
+}
+
+/** How long the slowest of the creates took that were sent, one after the other, from now until `task` was done. */
+export async function slowestCreate(ground: Ground, task: () => Promise<unknown>): Promise<number> {
+  let over = false;
+  const done = task().finally(() => {
+    over = true;
+  });
+  let slowest = 0;
+  for (let last = false; !last; ) {
+    last = over;
+    const begun = performance.now();
+    await ground.probe();
+    slowest = Math.max(slowest, performance.now() - begun);
+  }
+  await done;
+  return slowest;
+}
+
+/** Resolves when `condition` holds. @throws Error that names `what` after a minute */
+export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`In a minute it did not happen that ${what}`);
+    await pause(10);
+  }
+}
+
+/** The highest term of a master that runs. */
+async function termOf(cluster: ProcessCluster): Promise<number> {
+  const terms = cluster.masters
+    .filter(({ running }) => running)
+    .map((master) => master.metric('sluice_master_raft_term_number'));
+  return Math.max(...(await Promise.all(terms)));
+}
+
+/** The masters that do not lead. */
+export function followersOf(cluster: ProcessCluster, leader: Node): readonly Node[] {
+  return cluster.masters.filter((master) => master !== leader);
+}
+
+async function probe(files: FileSystem, ledger: Ledger, path: string): Promise<void> {
+  try {
+    await files.writeFile(path, new Uint8Array(0), { writeType: 'MUST_CACHE' });
+    ledger.acknowledged(path, new Uint8Array(0));
+  } catch (error) {
+    note(ledger, path, error);
+  }
+}
+
+async function write(files: FileSystem, ledger: Ledger, lane: number, signal: AbortSignal): Promise<void> {
+  for (let count = 0; !signal.aborted; count += 1) {
+    const path = `/drill/w${lane}-${count}`;
+    const content = contentOf(lane, count);
+    try {
+      await files.writeFile(path, content, { writeType: 'CACHE_THROUGH' });
+      ledger.acknowledged(path, content);
+    } catch (error) {
+      note(ledger, path, error);
+      await pause(10);
+    }
+  }
+}
+
+/** Failures that name a lost cluster are honest; any other answer tells of an effect that this writer did not cause once. */
+function note(ledger: Ledger, path: string, error: unknown): void {
+  const { code, message } = SluiceError.from(error);
+  if (code === 'UNAVAILABLE' || code === 'TIMED_OUT') ledger.failed(path);
+  else ledger.surprise(`${path}: ${code}: ${message}`);
+}
+
+/** Bytes that tell which write they belong to, of a few hundred bytes to a few pages. */
+function contentOf(lane: number, count: number): Uint8Array {
+  const length = 100 + ((lane * 7919 + count * 104_729) % 9000);
+  const line = Buffer.from(`writer ${lane} file ${count}\n`);
+  return Buffer.alloc(length, line);
+}
+
+async function acknowledgedBeyond(ledger: Ledger, count: number): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
+  while (ledger.size < count) {
+    if (performance.now() > deadline)
+      throw new Error(`Writers stand still: ${ledger.surprises.slice(0, 5).join('; ')}`);
+    await pause(5);
+  }
+}
+
+type Audit = Pick<DrillResult, 'acknowledged' | 'unanswered' | 'lost' | 'duplicated' | 'wrongBytes' | 'surprises'>;
+
+async function audit(files: FileSystem, ledger: Ledger): Promise<Audit> {
+  let lost = 0;
+  let wrongBytes = 0;
+  const listed = new Map<string, number>();
+  for await (const status of files.list('/drill')) listed.set(status.path, (listed.get(status.path) ?? 0) + 1);
+  for (const [path, digest] of ledger.entries()) {
+    if (!listed.has(path)) lost += 1;
+    else if (digestOf(await files.readFile(path)) !== digest) wrongBytes += 1;
+  }
+  const twice = [...listed.values()].filter((count) => count > 1).length;
+  return {
+    acknowledged: ledger.size,
+    unanswered: ledger.unanswered,
+    lost,
+    duplicated: twice + ledger.surprises.length,
+    wrongBytes,
+    surprises: ledger.surprises,
+  };
+}

@@ -1,0 +1,90 @@
+import { nodeTimers } from '../../src/host/node-timers.ts';
+import { systemClock } from '../../src/host/system-clock.ts';
+import { AdminChannel } from '../../src/wire/admin-channel.ts';
+import { type Fault, type Ground, slowestCreate } from './drill.ts';
+
+/** From `act` to the acknowledgement of the next create, which is sent after it: the old leader cannot have answered. */
+async function nextCreate(ground: Ground, act: () => void): Promise<number> {
+  const begun = performance.now();
+  act();
+  await ground.probe();
+  return performance.now() - begun;
+}
+
+/** The leader's process dies. */
+export const KILL: Fault = {
+  name: 'kill',
+  async inflict(ground) {
+    const leader = await ground.cluster.leader();
+    const gap = await nextCreate(ground, () => leader.signal('SIGKILL'));
+    await leader.ended();
+    leader.start();
+    return gap;
+  },
+};
+
+/** The leader's process hangs until another leads. */
+export const STOP: Fault = {
+  name: 'stop',
+  async inflict(ground) {
+    const leader = await ground.cluster.leader();
+    const gap = await nextCreate(ground, () => leader.signal('SIGSTOP'));
+    leader.signal('SIGCONT');
+    return gap;
+  },
+};
+
+/** The leader is stopped in good order, and started again. */
+export const RESTART: Fault = {
+  name: 'restart',
+  async inflict(ground) {
+    const leader = await ground.cluster.leader();
+    const gap = await nextCreate(ground, () => leader.signal('SIGTERM'));
+    await leader.ended();
+    leader.start();
+    return gap;
+  },
+};
+
+/** The leader hands leadership to another master. */
+export const TRANSFER: Fault = {
+  name: 'transfer',
+  inflict(ground) {
+    const admin = new AdminChannel({
+      masters: ground.cluster.addresses,
+      clock: systemClock,
+      timers: nodeTimers,
+      random: { next: Math.random },
+    });
+    return slowestCreate(ground, () => admin.transfer(undefined));
+  },
+};
+
+/** All masters die at the same time; the gap contains their start. */
+export const KILL_ALL: Fault = {
+  name: 'killAll',
+  async inflict(ground) {
+    const { masters } = ground.cluster;
+    const begun = performance.now();
+    for (const master of masters) master.signal('SIGKILL');
+    await Promise.all(masters.map((master) => master.ended()));
+    for (const master of masters) master.start();
+    await ground.probe();
+    return performance.now() - begun;
+  },
+};
+
+/** All masters are restarted one after the other, each when the one before it is ready again. */
+export const ROLL: Fault = {
+  name: 'roll',
+  inflict(ground) {
+    return slowestCreate(ground, async () => {
+      for (const master of ground.cluster.masters) {
+        await master.stop('SIGTERM');
+        if (master.exitCode !== 0) ground.surprise(`${master.name} ended with ${master.exitCode}`);
+        master.start();
+        await ground.cluster.waitUntilReady([master]);
+      }
+    });
+  },
+};
