@@ -4,6 +4,7 @@ import { apply } from '../model/apply.ts';
 import type { Applied } from '../model/command.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { LogStore } from '../raft/log-store.ts';
+import { decodeMembership } from '../raft/membership-codec.ts';
 import type { LogIndex } from '../raft/position.ts';
 import { decodeJournalEntry } from '../wire/codec/command.ts';
 import type { JournalRing } from './journal-ring.ts';
@@ -117,6 +118,8 @@ export class ApplyPump {
     const { state } = this.#parts;
     const position = { term: entry.term, index: entry.index };
     if (entry.kind !== 'command') {
+      if (entry.kind === 'config')
+        state.putMembership(must(decodeMembership(entry.bytes), `Entry ${entry.index} holds a membership`));
       state.finishEntry(position);
       this.#parts.applied(entry, undefined);
       return;

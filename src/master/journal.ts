@@ -112,7 +112,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.state = state;
     this.#metrics = new JournalMetrics(parts.metrics);
     this.#term = stored.ballot.term;
-    const membership = membershipOf([...members.keys()]);
+    const membership = state.membership ?? membershipOf([...members.keys()]);
     this.#raft = new Raft({ ...limits, id: name, membership, stored, applied: state.applied.index, random });
     this.#ring = new JournalRing(stored.last.index, parts.recentBytes);
     const failed = (error: unknown) => this.#fatal(error);

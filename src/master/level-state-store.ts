@@ -4,11 +4,19 @@ import { type LevelBatch, LevelDatabase } from '../host/level-database.ts';
 import { SluiceError } from '../model/errors.ts';
 import { compareKeys } from '../model/path.ts';
 import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
+import type { Membership } from '../raft/membership.ts';
 import { ORIGIN, type Position } from '../raft/position.ts';
-import { decodeApplied, decodeRow, encodeApplied, encodeRow } from '../wire/codec/state.ts';
+import {
+  decodeApplied,
+  decodeRow,
+  decodeStoredMembership,
+  encodeApplied,
+  encodeRow,
+  encodeStoredMembership,
+} from '../wire/codec/state.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
-import { APPLIED_KEY, TABLE_LETTERS } from './state-keys.ts';
+import { APPLIED_KEY, MEMBERSHIP_KEY, TABLE_LETTERS } from './state-keys.ts';
 import { openStateView, type StateView } from './state-view.ts';
 
 /** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
@@ -42,6 +50,9 @@ export class LevelStateStore implements StateStore, StateScanner {
   readonly #rows: LevelRows;
   #flight: Promise<void> | undefined;
   #applied: Position;
+  #membership: Membership | undefined;
+  /** `#membership` is not on disk yet. */
+  #membershipChanged = false;
   /** `LevelRows.version` at the end of the last finished entry. */
   #appliedVersion = 0;
   #flushed: Position;
@@ -56,6 +67,8 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#rows = new LevelRows(options.cacheBytes);
     this.#applied = applied;
     this.#flushed = applied;
+    const membership = level.getSync(MEMBERSHIP_KEY);
+    this.#membership = membership === undefined ? undefined : decodeStoredMembership(membership);
   }
 
   /** @throws SluiceError as `LevelDatabase.openText`; CORRUPT when the record of the applied position is damaged. */
@@ -79,6 +92,11 @@ export class LevelStateStore implements StateStore, StateScanner {
   /** The last entry whose changes `get` shows. */
   get applied(): Position {
     return this.#applied;
+  }
+
+  /** The members as of `applied`; undefined until an entry has said so. */
+  get membership(): Membership | undefined {
+    return this.#membership;
   }
 
   /** The last entry whose changes are on disk. */
@@ -115,6 +133,12 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   delete(table: TableName, key: string): void {
     this.#rows.delete(table, key);
+  }
+
+  /** The entry that is being applied changes the membership. */
+  putMembership(membership: Membership): void {
+    this.#membership = membership;
+    this.#membershipChanged = true;
   }
 
   /** All changes of the entry at `position` have been made. Call it for every entry, in order, also without changes. */
@@ -232,19 +256,23 @@ export class LevelStateStore implements StateStore, StateScanner {
     if (this.#flight !== undefined || this.#failure !== undefined || this.#applied.index === this.#flushed.index)
       return;
     if (this.#torn) return;
-    this.#flight = this.#flush(this.#rows.beginFlush(), this.#applied).catch((thrown: unknown) => {
+    const membership = this.#membershipChanged ? this.#membership : undefined;
+    this.#membershipChanged = false;
+    this.#flight = this.#flush(this.#rows.beginFlush(), this.#applied, membership).catch((thrown: unknown) => {
       this.#failure = SluiceError.from(thrown);
       this.#options.onFatal(this.#failure);
     });
   }
 
-  async #flush(changes: readonly RowChange[], position: Position): Promise<void> {
+  /** @param membership when it has changed */
+  async #flush(changes: readonly RowChange[], position: Position, membership: Membership | undefined): Promise<void> {
     const batch = this.#level.batch();
     for (let from = 0; from < changes.length; from += ENCODE_SLICE) {
       if (from > 0) await new Promise((resolve) => setImmediate(resolve));
       addToBatch(batch, changes.slice(from, from + ENCODE_SLICE));
     }
     batch.put(APPLIED_KEY, encodeApplied(position));
+    if (membership !== undefined) batch.put(MEMBERSHIP_KEY, encodeStoredMembership(membership));
     await batch.write({ sync: true });
     this.#rows.endFlush();
     this.#flushed = position;

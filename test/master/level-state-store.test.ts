@@ -49,6 +49,30 @@ test('a kill loses whole entries behind the flushed position only', async () => 
   await closed.close();
 });
 
+test('the membership is that of the position, and lands with it', async () => {
+  const store = await open('members');
+  expect(store.membership).toBeUndefined();
+  const members = (id: string) => ({
+    voters: [id],
+    outgoing: ['b'],
+    learners: ['l'],
+    members: [{ id, address: 'host:1', clientAddress: '', priority: 2 }],
+  });
+  store.putMembership(members('a'));
+  store.finishEntry({ term: 1, index: 1 });
+  await store.flush();
+  store.putMembership(members('c'));
+  store.finishEntry({ term: 1, index: 2 });
+  await cp(join(root, 'members'), join(root, 'members-killed'), { recursive: true });
+  const killed = await open('members-killed');
+  expect([killed.applied.index, killed.membership]).toEqual([1, members('a')]);
+  await killed.close();
+  await store.close();
+  const closed = await open('members');
+  expect([closed.applied.index, closed.membership]).toEqual([2, members('c')]);
+  await closed.close();
+});
+
 function counters(n: number) {
   return { nextInodeId: n, nextMountId: 1, inodeCount: n, logTimeMs: n, workersVersion: 0, mountsVersion: 0 };
 }

@@ -4,6 +4,7 @@ import type { DirectoryInode, FileInode, Inode, Persistence } from '../../model/
 import type { Mount } from '../../model/mount.ts';
 import type { MountIndexEntry, TableName, Tables, WorkerRow } from '../../model/state-store.ts';
 import type { WorkerState } from '../../model/worker.ts';
+import type { MemberInfo, Membership } from '../../raft/membership.ts';
 import type { Position } from '../../raft/position.ts';
 import { TTL_ACTION, WRITE_TYPE } from './command.ts';
 import {
@@ -17,6 +18,7 @@ import {
   row,
   type Shape,
   text,
+  texts,
   toSealedBytes,
   union,
   word,
@@ -147,4 +149,21 @@ export function encodeApplied(position: Position): Uint8Array {
 /** @throws SluiceError CORRUPT */
 export function decodeApplied(bytes: Uint8Array): Position {
   return fromSealedBytes(APPLIED, bytes, 'position of a state store');
+}
+
+const MEMBERSHIP = row<Membership>({
+  voters: texts,
+  outgoing: texts,
+  learners: texts,
+  members: listOf(row<MemberInfo>({ id: text, address: text, clientAddress: text, priority: number })),
+});
+
+/** The membership as of the position of a state store. */
+export function encodeStoredMembership(membership: Membership): Uint8Array {
+  return toSealedBytes(MEMBERSHIP, membership);
+}
+
+/** @throws SluiceError CORRUPT */
+export function decodeStoredMembership(bytes: Uint8Array): Membership {
+  return fromSealedBytes(MEMBERSHIP, bytes, 'membership of a state store');
 }
