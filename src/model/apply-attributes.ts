@@ -1,9 +1,9 @@
 import { checkCount, checkMode, checkWritable } from './apply-check.ts';
-import type { ApplyContext, Result } from './apply-context.ts';
+import { type ApplyContext, inodeOutcome, type Result } from './apply-context.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { Inode } from './inode.ts';
-import { checkTraverse, keyAt, located, notFound, target, type Walk, walk } from './namespace.ts';
+import { checkTraverse, keyAt, notFound, target, type Walk, walk } from './namespace.ts';
 import { parsePath } from './path.ts';
 import { checkAccess, checkOwner, checkSuperuser, WRITE } from './permission.ts';
 import type { Caller } from './principal.ts';
@@ -27,10 +27,10 @@ export function applySetAttributes(context: ApplyContext, command: Request): Res
   const refusal = checkValues(path, command) ?? checkRights(context.caller, walked, inode, command);
   if (refusal !== undefined) return refusal;
   const after = changed(context, inode, command);
-  if (after === inode) return { kind: 'inode', ...located(walked, inode) };
+  if (after === inode) return inodeOutcome(walked, inode);
   context.store.put('inode', keyAt(walked, walked.names.length), after);
   context.notify({ kind: 'changed', path, subtree: false });
-  return { kind: 'inode', ...located(walked, after) };
+  return inodeOutcome(walked, after);
 }
 
 function checkValues(path: string, command: Request): Refusal | undefined {

@@ -1,5 +1,5 @@
 import { checkMode, checkWritable } from './apply-check.ts';
-import type { ApplyContext, Result } from './apply-context.ts';
+import { type ApplyContext, inodeOutcome, type Result } from './apply-context.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { DirectoryInode } from './inode.ts';
@@ -9,14 +9,13 @@ import {
   depthOf,
   directoryAt,
   keyAt,
-  located,
   notFound,
   target,
   type Walk,
   walk,
 } from './namespace.ts';
 import { joinPath, nameOf, parsePath, pathOfNames } from './path.ts';
-import { checkAccess, WRITE_AND_EXECUTE } from './permission.ts';
+import { checkAccess, mayAccess, WRITE_AND_EXECUTE } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
 import { dentryKey } from './state-store.ts';
 
@@ -49,7 +48,7 @@ export function applyMakeDirectory(context: ApplyContext, command: CommandOf<'ma
   const directory = newDirectory(context, parent.inode, { mode: command.mode, persisted });
   context.addChild(parent.ref, nameOf(path), directory, 'touch');
   context.notify({ kind: 'changed', path, subtree: false });
-  return { kind: 'inode', ...located(walked, directory) };
+  return inodeOutcome(walked, directory);
 }
 
 function keepExisting(
@@ -59,13 +58,13 @@ function keepExisting(
   command: CommandOf<'makeDirectory'>,
 ): Result {
   if (!command.persisted || walked.mount === undefined || existing.persistence === 'persisted') {
-    return { kind: 'inode', ...located(walked, existing) };
+    return inodeOutcome(walked, existing);
   }
   const persisted: DirectoryInode = { ...existing, persistence: 'persisted' };
   context.store.put('inode', keyAt(walked, depthOf(walked)), persisted);
   persistParents(context, walked);
   context.notify({ kind: 'changed', path: walked.path, subtree: false });
-  return { kind: 'inode', ...located(walked, persisted) };
+  return inodeOutcome(walked, persisted);
 }
 
 /** Refuses unless the caller may add the rest of the path: one name, or more of them when `recursive`. */
@@ -79,6 +78,7 @@ export function checkNewChild(context: ApplyContext, walked: Walk, recursive: bo
     return refuse('NOT_FOUND', message, { path: missing });
   }
   const directory = directoryAt(walked, depth);
+  if (mayAccess(context.caller, directory, WRITE_AND_EXECUTE)) return undefined;
   return checkAccess(context.caller, pathOfNames(walked.names, depth), directory, WRITE_AND_EXECUTE);
 }
 
@@ -91,6 +91,7 @@ export function makeParents(
   const depth = Math.min(depthOf(walked), walked.names.length - 1);
   let inode = directoryAt(walked, depth);
   let ref: DirectoryRef = { id: inode.id, key: keyAt(walked, depth) };
+  if (depth >= walked.names.length - 1) return { ref, inode };
   let path = pathOfNames(walked.names, depth);
   for (const name of walked.names.slice(depth, -1)) {
     const child = newDirectory(context, inode, made);

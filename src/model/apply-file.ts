@@ -1,10 +1,10 @@
 import { checkCount, checkMode, checkRemoval, checkWritable } from './apply-check.ts';
-import type { ApplyContext, Result } from './apply-context.ts';
+import { type ApplyContext, inodeOutcome, type Result } from './apply-context.ts';
 import { checkNewChild, groupOfNew, makeParents, passable, persistParents } from './apply-directory.ts';
 import type { CommandOf } from './command.ts';
 import type { Refusal } from './errors.ts';
 import { cachedVersion, type DirectoryInode, type FileInode, type Inode, type WriteType } from './inode.ts';
-import { checkTraverse, keyAt, located, notFound, target, type Walk, walk } from './namespace.ts';
+import { checkTraverse, keyAt, notFound, target, type Walk, walk } from './namespace.ts';
 import { nameOf, parsePath } from './path.ts';
 import { mayAccess, WRITE } from './permission.ts';
 import { isRefusal, refuse } from './refusal.ts';
@@ -32,7 +32,7 @@ export function applyCreateFile(context: ApplyContext, command: CommandOf<'creat
   const file = newFile(context, parent.inode, command);
   context.addChild(parent.ref, nameOf(path), file, 'touch');
   context.notify({ kind: 'changed', path, subtree: false });
-  return { kind: 'inode', ...located(walked, file) };
+  return inodeOutcome(walked, file);
 }
 
 /** Applies `completeFile`. Answering the same completion twice is harmless. */
@@ -73,7 +73,7 @@ export function applyCompleteFile(context: ApplyContext, command: CommandOf<'com
   context.store.put('inode', keyAt(walked, walked.names.length), completed);
   if (persisted) persistParents(context, walked);
   context.notify({ kind: 'changed', path, subtree: false });
-  return { kind: 'inode', ...located(walked, completed) };
+  return inodeOutcome(walked, completed);
 }
 
 function checkExisting(
@@ -129,7 +129,7 @@ function checkCompletion(walked: Walk, file: FileInode, command: CommandOf<'comp
 
 function completedBefore(walked: Walk, file: FileInode, command: CommandOf<'completeFile'>): Result {
   const sameVersion = file.persistence === 'cached' ? command.ufsVersion === '' : command.ufsVersion === file.version;
-  if (sameVersion && file.lengthBytes === command.lengthBytes) return { kind: 'inode', ...located(walked, file) };
+  if (sameVersion && file.lengthBytes === command.lengthBytes) return inodeOutcome(walked, file);
   const { path } = walked;
   return refuse('ALREADY_EXISTS', `${path} is complete already, with ${file.lengthBytes} bytes: overwrite it instead`);
 }

@@ -30,7 +30,7 @@ export function apply(store: StateStore, stamped: StampedCommand): Applied {
   if (counters === undefined) return { outcome: { kind: 'refused', refusal: notFormatted() }, notices: [] };
 
   const logTimeMs = Math.max(counters.logTimeMs, stamped.atMs);
-  const context = new ApplyContext(store, stamped.principal, { ...counters, logTimeMs });
+  const context = new ApplyContext(store, stamped.principal, counters, logTimeMs);
   const outcome = requestId === undefined ? run(context, command) : runOnce(context, command, requestId);
   store.put('counters', '', context.counters);
   return { outcome, notices: context.notices };

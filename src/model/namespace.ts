@@ -3,7 +3,7 @@ import type { Refusal } from './errors.ts';
 import { type DirectoryInode, type Inode, type InodeId, TRASH_INODE_ID } from './inode.ts';
 import { type Mount, NO_MOUNT_ID } from './mount.ts';
 import { isBelow, namesOf, parsePath, pathOfNames } from './path.ts';
-import { checkAccess, EXECUTE } from './permission.ts';
+import { checkAccess, EXECUTE, mayAccess } from './permission.ts';
 import type { Caller } from './principal.ts';
 import { isRefusal, refuse } from './refusal.ts';
 import { dentryKey, idKey, ROOT_KEY, ROOT_PLACE, type StateReader } from './state-store.ts';
@@ -95,8 +95,8 @@ export function checkTraverse(caller: Caller, walked: Walk): Refusal | undefined
   for (let depth = 0; depth < walked.names.length && depth <= last; depth++) {
     const inode = inodeAt(walked, depth);
     if (inode.kind !== 'directory') break;
-    const refusal = checkAccess(caller, pathOfNames(walked.names, depth), inode, EXECUTE);
-    if (refusal !== undefined) return refusal;
+    if (!mayAccess(caller, inode, EXECUTE))
+      return checkAccess(caller, pathOfNames(walked.names, depth), inode, EXECUTE);
   }
   return undefined;
 }
