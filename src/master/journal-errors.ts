@@ -31,6 +31,7 @@ export function overloaded(waiting: number): SluiceError {
   return new SluiceError('EXHAUSTED', `The journal is full (${waiting} proposals wait): send less, or try again later`);
 }
 
+/** This journal takes nothing more, and nothing took effect: a client goes on with the next master. */
 export function stopped(self: NodeId, why: string): SluiceError {
-  return new SluiceError('UNAVAILABLE', `Master ${self} ${why}: ask another one`);
+  return new SluiceError('NOT_LEADER', `Master ${self} ${why}: ask another one`);
 }

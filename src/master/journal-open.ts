@@ -58,7 +58,7 @@ function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
       'INVALID_ARGUMENT',
       `master.raft.election-timeout must be at least three times master.raft.heartbeat and of master.raft.tick`,
     );
-  return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 4 * electionTicks };
+  return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 2 * electionTicks };
 }
 
 /**

@@ -4,7 +4,7 @@ import { isVoter, type RaftState } from './state.ts';
 import { expireTransfer, resign } from './transfer.ts';
 
 /** How much longer a write may take when the disks of the others are no faster. */
-const ALL_SLOW = 4;
+const ALL_SLOW = 8;
 
 /** Time passed in the leader. */
 export function tickLeader(state: RaftState): void {

@@ -37,7 +37,7 @@ export interface RaftOptions extends RaftLimits {
 export const DEFAULT_RAFT_LIMITS: RaftLimits = Object.freeze({
   electionTicks: 10,
   heartbeatTicks: 2,
-  stalledWriteTicks: 40,
+  stalledWriteTicks: 20,
   maxFrameBytes: 1024 * 1024,
   maxInFlightFrames: 64,
   maxInFlightBytes: 16 * 1024 * 1024,

@@ -5,6 +5,8 @@ import { leads } from './network-faults.ts';
 
 /** Creates that writers get through while a disk is in trouble and the cluster has come to terms with it. */
 const ENDURED = 40;
+/** Characters at the end of a log that belong to the end of the process. */
+const LAST_WORDS = 3000;
 
 /** The leader's disk stands still until another master leads. */
 function leaderStalls(name: string, trouble: DiskTrouble): Fault {
@@ -27,13 +29,13 @@ function leaderStalls(name: string, trouble: DiskTrouble): Fault {
 }
 
 /** Syncs of the leader's disk do not return. */
-export const LEADER_SYNC_STALLS = leaderStalls('leader syncs stall', 'stall-sync');
+const LEADER_SYNC_STALLS = leaderStalls('leader syncs stall', 'stall-sync');
 
 /** Neither syncs nor writes of the leader's disk return. */
-export const LEADER_DISK_STALLS = leaderStalls('leader disk stalls', 'stall-all');
+const LEADER_DISK_STALLS = leaderStalls('leader disk stalls', 'stall-all');
 
 /** The disk of a follower stands still; nobody else may mind. */
-export const FOLLOWER_DISK_STALLS: Fault = {
+const FOLLOWER_DISK_STALLS: Fault = {
   name: 'follower disk stalls',
   needs: 'faulty disks',
   keepsLeader: true,
@@ -58,7 +60,8 @@ function syncFails(name: string, choose: (ground: Ground) => Promise<Node>, keep
       const master = await choose(ground);
       const gap = await slowestCreate(ground, async () => {
         ground.faultyDisks.set(master.name, 'fail-sync');
-        await endsBySelf(ground, master, /cannot be used: .*(Input\/output error|EIO)/);
+        await until(`${master.name} ends by itself`, async () => !master.running);
+        await hasSaid(ground, master, /cannot be used: .*Input\/output error/);
         await ground.progress(ENDURED);
       });
       master.start();
@@ -67,12 +70,12 @@ function syncFails(name: string, choose: (ground: Ground) => Promise<Node>, keep
   };
 }
 
-export const LEADER_SYNC_FAILS = syncFails('leader sync fails', (ground) => ground.cluster.leader(), false);
-export const FOLLOWER_SYNC_FAILS = syncFails('follower sync fails', oneFollower, true);
+const LEADER_SYNC_FAILS = syncFails('leader sync fails', (ground) => ground.cluster.leader(), false);
+const FOLLOWER_SYNC_FAILS = syncFails('follower sync fails', oneFollower, true);
 
 /**
- * A disk has no free byte: the master must end by itself, refuse to start while that lasts, and come back without
- * repair when there is room again.
+ * Disks have no free byte: a master that must write ends by itself, refuses to start while that lasts, and comes back
+ * without repair when there is room again.
  */
 function diskFull(name: string, choose: (ground: Ground) => Promise<readonly Node[]>, keepsLeader: boolean): Fault {
   return {
@@ -81,29 +84,39 @@ function diskFull(name: string, choose: (ground: Ground) => Promise<readonly Nod
     keepsLeader,
     async inflict(ground) {
       const full = await choose(ground);
-      const survives = 2 * full.length < ground.cluster.masters.length;
-      const suffer = async (): Promise<void> => {
+      const quorum = Math.floor(ground.cluster.masters.length / 2) + 1;
+      return await slowestCreate(ground, async () => {
         for (const master of full) ground.smallDisks.fill(master.name);
-        for (const master of full) await endsBySelf(ground, master, /the disk is full/);
-        for (const master of full) {
+        // Who is left without a quorum has nothing to write.
+        const ending = Math.min(full.length, quorum);
+        await until(`${ending} masters end by themselves`, async () => stopped(full).length >= ending);
+        const ended = stopped(full);
+        for (const master of ended) await hasSaid(ground, master, /the disk is full/);
+        for (const master of ended) {
           master.start();
-          await endsBySelf(ground, master, /no room|disk is full|No space left/i);
+          await until(`${master.name} refuses to start`, async () => !master.running);
+          await hasSaid(ground, master, /the disk is full|has no room/);
         }
-        if (survives) await ground.progress(ENDURED);
-        for (const master of full) {
-          ground.smallDisks.free(master.name);
-          master.start();
-        }
-      };
-      return await slowestCreate(ground, suffer);
+        if (full.length < quorum) await ground.progress(ENDURED);
+        for (const master of full) ground.smallDisks.free(master.name);
+        for (const master of stopped(full)) master.start();
+      });
     },
   };
 }
 
-export const LEADER_DISK_FULL = diskFull('leader disk full', async ({ cluster }) => [await cluster.leader()], false);
-export const FOLLOWER_DISK_FULL = diskFull('follower disk full', async (ground) => [await oneFollower(ground)], true);
+function stopped(masters: readonly Node[]): readonly Node[] {
+  return masters.filter(({ running }) => !running);
+}
+
+const LEADER_DISK_FULL = diskFull('leader disk full', async ({ cluster }) => [await cluster.leader()], false);
+const FOLLOWER_DISK_FULL = diskFull('follower disk full', async (ground) => [await oneFollower(ground)], true);
 /** All at the same time; the gap contains their stops and starts. */
-export const ALL_DISKS_FULL = diskFull('all disks full', async ({ cluster }) => cluster.masters, false);
+const ALL_DISKS_FULL = diskFull('all disks full', async ({ cluster }) => cluster.masters, false);
+
+export const FULL_DISKS: readonly Fault[] = [LEADER_DISK_FULL, FOLLOWER_DISK_FULL, ALL_DISKS_FULL];
+export const STALLED_DISKS: readonly Fault[] = [LEADER_SYNC_STALLS, LEADER_DISK_STALLS, FOLLOWER_DISK_STALLS];
+export const FAILING_SYNCS: readonly Fault[] = [LEADER_SYNC_FAILS, FOLLOWER_SYNC_FAILS];
 
 async function oneFollower({ cluster }: Ground): Promise<Node> {
   const [follower] = followersOf(cluster, await cluster.leader());
@@ -112,11 +125,9 @@ async function oneFollower({ cluster }: Ground): Promise<Node> {
 }
 
 /** Waits until the process has ended, not well, and has said why. */
-async function endsBySelf(ground: Ground, master: Node, reason: RegExp): Promise<void> {
-  const before = master.said().length;
-  await until(`${master.name} ends by itself`, async () => !master.running);
+async function hasSaid(ground: Ground, master: Node, reason: RegExp): Promise<void> {
   await master.ended();
-  const said = master.said().slice(Math.max(0, before - 2000));
   if (master.exitCode === 0) ground.surprise(`${master.name} ended as if all were well`);
-  if (!reason.test(said)) ground.surprise(`${master.name} did not say ${reason}: ${said.slice(-500)}`);
+  const said = master.said().slice(-LAST_WORDS);
+  if (!reason.test(said)) ground.surprise(`${master.name} did not say ${reason}: ${said}`);
 }

@@ -53,7 +53,8 @@ export interface DrillResult {
   /** What each fault returned, in order of the rounds. */
   readonly gapsMs: readonly number[];
   readonly acknowledged: number;
-  readonly unanswered: number;
+  /** Operations that failed without an answer, and what they said. */
+  readonly unanswered: readonly string[];
   readonly lost: number;
   readonly duplicated: number;
   readonly wrongBytes: number;
@@ -160,6 +161,8 @@ export async function slowestCreate(ground: Ground, task: () => Promise<unknown>
   const done = task().finally(() => {
     over = true;
   });
+  // It is awaited below, and must not end the process meanwhile.
+  done.catch(() => undefined);
   let slowest = 0;
   for (let last = false; !last; ) {
     last = over;
@@ -219,7 +222,7 @@ async function write(files: FileSystem, ledger: Ledger, lane: number, signal: Ab
 /** Failures that name a lost cluster are honest; any other answer tells of an effect that this writer did not cause once. */
 function note(ledger: Ledger, path: string, error: unknown): void {
   const { code, message } = SluiceError.from(error);
-  if (code === 'UNAVAILABLE' || code === 'TIMED_OUT') ledger.failed(path);
+  if (code === 'UNAVAILABLE' || code === 'TIMED_OUT') ledger.failed(path, `${code}: ${message}`);
   else ledger.surprise(`${path}: ${code}: ${message}`);
 }
 

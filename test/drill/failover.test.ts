@@ -7,7 +7,7 @@ test('leadership handed over by request costs no operation its answer', async ()
   const { surprises, unanswered, lost, duplicated, wrongBytes } = result;
   expect({ surprises, unanswered, lost, duplicated, wrongBytes }).toEqual({
     surprises: [],
-    unanswered: 0,
+    unanswered: [],
     lost: 0,
     duplicated: 0,
     wrongBytes: 0,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** What writers were promised, to be compared with what is there afterwards. */
 export class Ledger {
   readonly #acknowledged = new Map<string, string>();
-  readonly #failed = new Set<string>();
+  readonly #failed = new Map<string, string>();
   readonly #surprises: string[] = [];
 
   /** The write of `content` to `path` was acknowledged. */
@@ -13,8 +13,8 @@ export class Ledger {
   }
 
   /** The write of `path` failed without an answer: it may be there or not, but never with other bytes. */
-  failed(path: string): void {
-    this.#failed.add(path);
+  failed(path: string, why: string): void {
+    this.#failed.set(path, why);
   }
 
   /** An answer that can only come from an operation that took effect twice, or of something that was lost. */
@@ -30,8 +30,9 @@ export class Ledger {
     return this.#acknowledged.size;
   }
 
-  get unanswered(): number {
-    return this.#failed.size;
+  /** What the writes said that failed without an answer. */
+  get unanswered(): readonly string[] {
+    return [...this.#failed].map(([path, why]) => `${path}: ${why}`);
   }
 
   /** Paths with what their content must hash to. */

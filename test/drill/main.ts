@@ -5,16 +5,7 @@ import { parseArgs } from 'node:util';
 import { percentile } from '../../bench/measure.ts';
 import { FaultyDisks } from '../support/faulty-disks.ts';
 import { SmallDisks } from '../support/small-disks.ts';
-import {
-  ALL_DISKS_FULL,
-  FOLLOWER_DISK_FULL,
-  FOLLOWER_DISK_STALLS,
-  FOLLOWER_SYNC_FAILS,
-  LEADER_DISK_FULL,
-  LEADER_DISK_STALLS,
-  LEADER_SYNC_FAILS,
-  LEADER_SYNC_STALLS,
-} from './disk-faults.ts';
+import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from './disk-faults.ts';
 import { type Fault, runDrill } from './drill.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
 import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
@@ -30,9 +21,9 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   'rolling-restart': [ROLL],
   partition: PARTITIONS,
   'partition-kept': PARTITIONS_KEPT,
-  'disk-full': [LEADER_DISK_FULL, FOLLOWER_DISK_FULL, ALL_DISKS_FULL],
-  'disk-stall': [LEADER_SYNC_STALLS, LEADER_DISK_STALLS, FOLLOWER_DISK_STALLS],
-  'fsync-error': [LEADER_SYNC_FAILS, FOLLOWER_SYNC_FAILS],
+  'disk-full': FULL_DISKS,
+  'disk-stall': STALLED_DISKS,
+  'fsync-error': FAILING_SYNCS,
 };
 
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]
@@ -84,7 +75,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     p99Ms: Math.round(percentile(sorted, 0.99)),
     maxMs: Math.round(sorted.at(-1) ?? 0),
     acknowledged: result.acknowledged,
-    unanswered: result.unanswered,
+    unanswered: result.unanswered.length,
     lost: result.lost,
     duplicated: result.duplicated,
     wrongBytes: result.wrongBytes,
@@ -92,7 +83,10 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     judged: result.judged,
   });
   const wrong = result.notLinearizable.map((folder) => `${folder}: its history is not linearizable`);
-  end([...result.surprises, ...wrong], result.lost + result.duplicated + result.wrongBytes + wrong.length === 0);
+  end(
+    [...result.surprises, ...wrong, ...result.unanswered],
+    result.lost + result.duplicated + result.wrongBytes + wrong.length === 0,
+  );
 }
 
 /** Why this machine cannot inflict these faults. */

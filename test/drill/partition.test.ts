@@ -7,7 +7,7 @@ function expectNoHarm(result: DrillResult): void {
   expect({ surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes }).toEqual({
     surprises: [],
     notLinearizable: [],
-    unanswered: 0,
+    unanswered: [],
     lost: 0,
     duplicated: 0,
     wrongBytes: 0,

@@ -184,7 +184,7 @@ describe('check-quorum', () => {
         node.tick().receive('b', { kind: 'heartbeatReply', term: 1, readPosition: 0 });
       }
     };
-    pass(3 * stalledWriteTicks);
+    pass(7 * stalledWriteTicks);
     expect(node.status.role).toBe('leader');
     pass(stalledWriteTicks + 1);
     expect(node.status.role).toBe('follower');

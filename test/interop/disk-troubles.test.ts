@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from '../drill/disk-faults.ts';
+import { type Fault, runDrill } from '../drill/drill.ts';
+import { SmallDisks } from '../support/small-disks.ts';
+
+async function survive(faults: readonly Fault[]): Promise<void> {
+  const result = await runDrill({ rounds: 2 * faults.length, faults, writers: 4 });
+  const { surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes } = result;
+  expect({ surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes }).toEqual({
+    surprises: [],
+    notLinearizable: [],
+    unanswered: [],
+    lost: 0,
+    duplicated: 0,
+    wrongBytes: 0,
+  });
+  expect(result.judged).toBeGreaterThan(0);
+}
+
+/** Why file systems cannot be mounted here: in a container, say. */
+function obstacle(): string | undefined {
+  const scratch = mkdtempSync(join(tmpdir(), 'sluice-disks-'));
+  try {
+    return SmallDisks.obstacle(scratch);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+describe('disks of masters', () => {
+  test('that stand still cost their masters leadership, and nothing is lost', () => survive(STALLED_DISKS));
+
+  test('that fail a sync stop their masters, and nothing is lost', () => survive(FAILING_SYNCS));
+
+  test('that are full stop their masters until there is room, and nothing is lost', async ({ skip }) => {
+    const reason = obstacle();
+    skip(reason !== undefined, reason);
+    await survive(FULL_DISKS);
+  });
+});
