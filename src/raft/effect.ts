@@ -22,9 +22,16 @@ export type DropReason = 'notLeader' | 'transferring' | 'overloaded';
 /**
  * Why a change of membership was not begun: as for proposals; nothing of the own term is committed yet; another change
  * is under way (or the membership is not the one that the change was based on); a new voter is not a learner yet that
- * has nearly everything; nobody could live with it.
+ * has nearly everything; most of the voters are not heard now; nobody could live with it.
  */
-export type ChangeRefusal = 'notLeader' | 'transferring' | 'notReady' | 'changing' | 'notCaughtUp' | 'invalid';
+export type ChangeRefusal =
+  | 'notLeader'
+  | 'transferring'
+  | 'notReady'
+  | 'changing'
+  | 'notCaughtUp'
+  | 'noQuorum'
+  | 'invalid';
 
 /**
  * Everything that can leave the core, to be performed in order, with these freedoms and bounds:
@@ -58,8 +65,9 @@ export type Effect =
   | { readonly kind: 'readFailed'; readonly token: ReadToken; readonly leader: NodeId | undefined }
   /**
    * `accepted`: the entry has this position now. It is committed when it is applied here. When a `stage` removes it
-   * from this log, its fate is unknown: it may yet commit through another member. One of the two comes, while this node
-   * lives and hears a leader. `dropped`: never entered the log; `leader` is who may accept it.
+   * from this log, or a snapshot passes it, its fate is unknown: it may be committed through another member. One of
+   * these comes, while this node lives and hears a leader. `dropped`: never entered the log; `leader` is who may accept
+   * it.
    */
   | { readonly kind: 'settle'; readonly proposal: ProposalId; readonly fate: 'accepted'; readonly at: Position }
   | {

@@ -4,15 +4,7 @@ import { isUpToDate, type NodeId } from './position.ts';
 import { voteOutcome } from './quorum.ts';
 import { failForwardedReads } from './reads.ts';
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from './role.ts';
-import {
-  hearsLeader,
-  isInstalling,
-  isVoter,
-  type RaftState,
-  restartElectionTimer,
-  send,
-  sendWithBallot,
-} from './state.ts';
+import { hearsLeader, isInstalling, type RaftState, restartElectionTimer, send, sendWithBallot } from './state.ts';
 
 /** Campaigns that follow each other within a few ticks, after the connection to the leader broke. */
 const QUICK_CAMPAIGNS = 4;
@@ -26,7 +18,7 @@ export function tickElection(state: RaftState): void {
   const stalled = inFlight !== undefined && state.now - inFlight.since > state.options.electionTicks;
   // A vote for itself could not become durable: let others campaign. Nor does a campaign give way to another one before
   // its vote is durable and was heard: on a slow disk no campaign would ever end.
-  const idle = isInstalling(state) || !isVoter(state, state.options.id);
+  const idle = isInstalling(state) || !state.memberships.mayCampaign(state.options.id);
   if (stalled || inFlight?.hasBallot || idle) restartElectionTimer(state);
   else askPreVotes(state);
 }
@@ -46,7 +38,7 @@ export function loseLeader(state: RaftState): void {
 /** The leader hands over: campaign at once, without asking whether others still hear it. */
 export function handleTimeoutNow(state: RaftState, from: NodeId): void {
   if (state.role !== 'follower' || state.leader !== from || isInstalling(state)) return;
-  if (isVoter(state, state.options.id)) campaign(state, true);
+  if (state.memberships.mayCampaign(state.options.id)) campaign(state, true);
 }
 
 export function handlePreVote(state: RaftState, from: NodeId, message: Extract<Message, { kind: 'preVote' }>): void {

@@ -5,6 +5,7 @@ import type { Event } from './event.ts';
 import { allMembers, enter, isJoint, leave, type Membership, type MembershipTarget, unsound } from './membership.ts';
 import { encodeMembership } from './membership-codec.ts';
 import { Progress } from './progress.ts';
+import { quorumValue } from './quorum.ts';
 import { emit, extendLog, type RaftState } from './state.ts';
 import { resign } from './transfer.ts';
 
@@ -68,7 +69,14 @@ function refusalOf(state: RaftState, target: MembershipTarget, basedOn: number |
   if (memberships.at > log.commit || isJoint(membership)) return 'changing';
   if (basedOn !== undefined && basedOn !== memberships.at) return 'changing';
   if (unsound(target) !== undefined) return 'invalid';
-  return laggard(state, target) === undefined ? undefined : 'notCaughtUp';
+  if (laggard(state, target) !== undefined) return 'notCaughtUp';
+  return hearsQuorum(state, enter(membership, target)) ? undefined : 'noQuorum';
+}
+
+/** Whether this leader could go on under another membership. */
+function hearsQuorum({ peers, options, now }: RaftState, membership: Membership): boolean {
+  const heard = quorumValue(membership, (voter) => (voter === options.id ? now : (peers.get(voter)?.lastHeard ?? 0)));
+  return now - heard <= options.electionTicks;
 }
 
 /** A voter to be that would hold up commits, because it is no learner yet or has not nearly everything. */
@@ -95,6 +103,8 @@ function explain(state: RaftState, reason: ChangeRefusal, target: MembershipTarg
       return 'another change of the membership is under way, or came before';
     case 'notCaughtUp':
       return `${laggard(state, target)} must first be a learner that is alive and has nearly the whole log`;
+    case 'noQuorum':
+      return 'too few of the voters to be are alive';
     case 'invalid':
       return unsound(target) ?? 'it is not sound';
     default:

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { Entry } from './entry.ts';
 import type { Membership } from './membership.ts';
 import { decodeMembership } from './membership-codec.ts';
-import type { LogIndex } from './position.ts';
+import type { LogIndex, NodeId } from './position.ts';
 
 interface Configuration {
   /** Where the entry stands that says so; 0, or an applied index, for what was there at the start. */
@@ -33,6 +33,14 @@ export class MembershipLog {
   /** Where the entry stands that made `current`. */
   get at(): LogIndex {
     return this.#last.at;
+  }
+
+  /**
+   * Whether the node votes in the configuration in force, or did in the one before that may yet be: its log may be the
+   * longest, and nobody without it can be elected, until its removal is committed (thesis §4.2.2).
+   */
+  mayCampaign(node: NodeId): boolean {
+    return this.#known.some(({ membership: { voters, outgoing } }) => voters.includes(node) || outgoing.includes(node));
   }
 
   /** @throws AssertionError when the entry holds no membership. */

@@ -151,6 +151,13 @@ describe('a change', () => {
     expect(leader.effectsOf('membershipSettled').at(-1)).toMatchObject({ id: 99, reason: 'changing' });
   });
 
+  test('to voters of whom too few are heard is refused', () => {
+    const three = cluster(['a', 'b', 'c']).elect('a').isolate('c');
+    three.tick(electionTicks + 1, ['a', 'b']);
+    expect(change(three.node('a'), ['a', 'c'])).toBe('noQuorum');
+    expect(change(three.node('a'), ['a', 'b'])).toBe('accepted');
+  });
+
   test('that did not commit is taken back with its entry', () => {
     const three = cluster(['a', 'b', 'c']).elect('a');
     const old = three.node('a');
@@ -177,6 +184,26 @@ describe('a change', () => {
     expect(three.leaders).toHaveLength(1);
     expect(leader.tick(5 * electionTicks).status.role).toBe('follower');
     expect(three.node(three.leaders[0]!).status.membership.voters).toEqual(['b', 'c']);
+  });
+
+  test('that removes somebody leaves him a candidate until it is committed: his log may be the longest', () => {
+    const two = cluster(['a', 'b']).elect('a');
+    const leader = two.node('a');
+    // The joint configuration is committed, the final one reaches nobody.
+    two.drop = ({ message }) => message.kind === 'append' && message.last > 2;
+    expect(change(leader, ['b'])).toBe('accepted');
+    two.settle();
+    expect(leader.status.membership).toMatchObject({ voters: ['b'], outgoing: [] });
+    two
+      .isolate('a')
+      .tick(2 * electionTicks)
+      .heal();
+    expect(two.leaders).toEqual([]);
+    two.tick(4 * electionTicks);
+    leader.give({ kind: 'applied', index: leader.status.commit });
+    two.tick(4 * electionTicks);
+    expect(two.leaders).toEqual(['b']);
+    expect(two.node('b').status).toMatchObject({ membership: { voters: ['b'], outgoing: [] } });
   });
 
   test('tells who was removed, and forgets it', () => {

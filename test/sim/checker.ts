@@ -1,17 +1,23 @@
 import type { Ballot } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { Event } from '../../src/raft/event.ts';
+import { allMembers, isJoint, type Membership } from '../../src/raft/membership.ts';
+import { decodeMembership } from '../../src/raft/membership-codec.ts';
 import type { Message } from '../../src/raft/message.ts';
 import { DEFAULT_RAFT_LIMITS } from '../../src/raft/options.ts';
 import type { LogIndex, NodeId, Position, Term } from '../../src/raft/position.ts';
 import type { RaftStatus } from '../../src/raft/raft.ts';
+import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import type { SimDisk } from './disk.ts';
+import type { SimLog } from './sim-log.ts';
 
 /** A promise of Raft was broken in the simulation. */
 export class BrokenPromise extends Error {}
 
 interface Committed {
   readonly entry: Entry;
+  /** Whether it is a command that nobody had applied before under another index. */
+  readonly effective: boolean;
   /** The term in which it was first seen as committed. */
   readonly term: Term;
 }
@@ -29,6 +35,21 @@ interface Life {
   readonly heard: Map<NodeId, number>;
   /** As leader, by peer. */
   matches: ReadonlyMap<NodeId, LogIndex>;
+  /** As leader, by peer: the tick in which it began to send to it. */
+  readonly peersSince: Map<NodeId, number>;
+  /** In force after its last step. */
+  membership: Membership;
+  /** Where configurations stand in its log. */
+  configs: LogIndex[];
+  /** Where the one in force stands when there is none in its log. */
+  configBase: LogIndex;
+  /** Configurations that it appended as leader and that were not judged yet. */
+  proposed: Term[];
+}
+
+interface CommittedConfig {
+  readonly index: LogIndex;
+  readonly membership: Membership;
 }
 
 /** Numbered as in the list of invariants in this folder's README. */
@@ -46,6 +67,11 @@ export class Checker {
   /** By index and term: the entry, and the term before it. */
   readonly #known = new Map<string, { entry: Entry; before: Term }>();
   readonly #committed: Committed[] = [];
+  readonly #committedTerms = new Set<Term>();
+  readonly #configs: CommittedConfig[] = [];
+  readonly #founders: Membership;
+  readonly #requestOf: (command: Uint8Array) => number;
+  readonly #requests = new Set<number>();
   /** By candidate and term: where its log ended when it asked for votes. */
   readonly #campaigns = new Map<string, Position>();
   readonly #settled = new Set<string>();
@@ -55,8 +81,10 @@ export class Checker {
   readonly #committedCommands = new WeakSet<Uint8Array>();
   elections = 0;
 
-  constructor(disks: ReadonlyMap<NodeId, SimDisk>) {
+  constructor(disks: ReadonlyMap<NodeId, SimDisk>, founders: Membership, requestOf: (command: Uint8Array) => number) {
     this.#disks = disks;
+    this.#founders = founders;
+    this.#requestOf = requestOf;
   }
 
   /** The highest index that any node has known to be committed. */
@@ -68,7 +96,43 @@ export class Checker {
     return this.#committed[index - 1]?.entry;
   }
 
-  born(node: NodeId, status: RaftStatus): void {
+  /** What the committed log says about the members up to `index`; undefined when nothing. */
+  membershipAt(index: LogIndex): Membership | undefined {
+    return this.#configs.findLast((config) => config.index <= index)?.membership;
+  }
+
+  /** The requests that took effect up to `index`. */
+  sessionsAt(index: LogIndex): ReadonlySet<number> {
+    const commands = this.#committed.slice(0, index).filter(({ entry }) => entry.kind === 'command');
+    return new Set(commands.map(({ entry }) => this.#requestOf(entry.bytes)));
+  }
+
+  /** The configuration that a member would have which started from this disk. */
+  membershipIn(disk: SimDisk, founders: Membership): Membership {
+    const last = disk.entries.findLast(({ kind }) => kind === 'config');
+    const said = last === undefined ? undefined : decodeMembership(last.bytes);
+    return said ?? this.membershipAt(disk.base.index) ?? founders;
+  }
+
+  /** The last committed configuration. */
+  get membership(): Membership {
+    return this.#configs.at(-1)?.membership ?? this.#founders;
+  }
+
+  /** Where that stands. */
+  get membershipIndex(): LogIndex {
+    return this.#configs.at(-1)?.index ?? 0;
+  }
+
+  /** Whether the node was a member once, and is none any more as of `index`. */
+  isRemoved(node: NodeId, index: LogIndex): boolean {
+    const now = this.membershipAt(index);
+    if (now === undefined || allMembers(now).includes(node)) return false;
+    const former = [{ index: 0, membership: this.#founders }, ...this.#configs];
+    return former.some((config) => config.index < index && allMembers(config.membership).includes(node));
+  }
+
+  born(node: NodeId, status: RaftStatus, configs: readonly Entry[]): void {
     const { ballot, commit } = this.#disks.get(node)!;
     expectThat(status.term >= ballot.term, `I6: ${node}: term fell over a restart`);
     expectThat(status.commit >= commit, `I8: ${node}: commit fell over a restart below ${commit}`);
@@ -80,6 +144,11 @@ export class Checker {
       leadingSince: 0,
       heard: new Map(),
       matches: new Map(),
+      peersSince: new Map(),
+      membership: status.membership,
+      configs: configs.map(({ index }) => index).filter((index) => index > status.applied),
+      configBase: 0,
+      proposed: [],
     });
   }
 
@@ -95,10 +164,13 @@ export class Checker {
     const leads = life.leading !== 0 && life.leading === status.term;
     expectThat(!leads, `I2: ${node} leads in ${status.term} and removes its entries from ${from} on`);
     expectThat(from > life.commit, `I13: ${node} removes ${from}, which it knew to be committed (${life.commit})`);
+    life.configs = life.configs.filter((index) => index < from);
   }
 
   /** One entry for each index and term, and always behind an entry of the same term; no gaps, no falling terms. */
-  staged(node: NodeId, entries: readonly Entry[], before: Position): void {
+  staged(node: NodeId, entries: readonly Entry[], before: Position, installing: boolean, status: RaftStatus): void {
+    const life = this.#lives.get(node)!;
+    expectThat(!installing, `I27: ${node} changes its log while a snapshot takes its place`);
     let previous = before;
     for (const entry of entries) {
       const follows = entry.index === previous.index + 1 && entry.term >= previous.term;
@@ -112,6 +184,9 @@ export class Checker {
         expectThat(same, `I3: log matching: ${node} holds another entry at ${entry.index} in term ${entry.term}`);
       }
       previous = entry;
+      if (entry.kind !== 'config') continue;
+      life.configs.push(entry.index);
+      if (status.role === 'leader' && entry.term === status.term) life.proposed.push(entry.term);
     }
   }
 
@@ -124,11 +199,11 @@ export class Checker {
 
   /** After a step, nothing is on its way to the disk. */
   idle(node: NodeId, status: RaftStatus): void {
-    const { ballot, entries } = this.#disks.get(node)!;
+    const { ballot, last: stored } = this.#disks.get(node)!;
     const { term, last } = status;
     expectThat(ballot.term === term, `I28: ${node} is in term ${term}, its disk in ${ballot.term}`);
-    const same = entries.length === last.index && (entries.at(-1)?.term ?? 0) === last.term;
-    expectThat(same, `I28: ${node}: the log ends at ${last.term}/${last.index}, its disk's at ${entries.length}`);
+    const same = stored.index === last.index && stored.term === last.term;
+    expectThat(same, `I28: ${node}: the log ends at ${last.term}/${last.index}, its disk's at ${stored.index}`);
   }
 
   /** A message was decided on, though it may have to wait for a write. */
@@ -159,31 +234,34 @@ export class Checker {
     }
     if (message.kind === 'appendReply') {
       const durable =
-        disk.ballot.term >= message.term && (disk.ballot.term > message.term || disk.entries.length >= message.match);
+        disk.ballot.term >= message.term && (disk.ballot.term > message.term || disk.last.index >= message.match);
       expectThat(durable, `I17: ${node} acknowledged ${message.match} before it was durable`);
     }
   }
 
-  stepped(node: NodeId, status: RaftStatus, log: readonly Entry[]): void {
+  stepped(node: NodeId, status: RaftStatus, log: SimLog): void {
     const life = this.#lives.get(node)!;
     expectThat(status.term >= life.term, `I6: ${node}: term fell from ${life.term} to ${status.term}`);
     expectThat(status.commit >= life.commit, `I8: ${node}: commit fell from ${life.commit} to ${status.commit}`);
     expectThat(
-      status.last.index === log.length,
-      `I10: ${node}: the core's log ends at ${status.last.index}, not at ${log.length}`,
+      status.last.index === log.last.index && status.base.index === log.base.index,
+      `I10: ${node}: the core's log ends at ${status.last.index}, not at ${log.last.index}`,
     );
-    expectThat(status.commit <= log.length, `I9: ${node}: commit ${status.commit} is beyond the log`);
-    for (let index = life.commit + 1; index <= status.commit; index += 1) this.#commits(node, log[index - 1]!, status);
+    expectThat(status.commit <= log.last.index, `I9: ${node}: commit ${status.commit} is beyond the log`);
+    for (let index = life.commit + 1; index <= status.commit; index += 1)
+      this.#commits(node, life, log.at(index)!, status);
     if (life.leading === status.term && status.commit > life.commit) {
-      const { term } = log[status.commit - 1]!;
+      const term = log.termAt(status.commit);
       expectThat(
         term === status.term,
         `I12: ${node} leads in ${status.term} and commits entry of term ${term} by counting`,
       );
     }
     expectThat(status.term >= status.last.term, `I10: ${node}: term ${status.term} is behind the log's`);
+    this.#checkMembership(node, life, status);
     if (status.role === 'leader') this.#checkLeader(node, life, status, log);
     life.leading = status.role === 'leader' ? status.term : 0;
+    life.membership = status.membership;
     life.term = status.term;
     life.commit = status.commit;
   }
@@ -194,13 +272,43 @@ export class Checker {
     expectThat(to <= status.commit, `I9: ${node}: applies ${to} beyond commit ${status.commit}`);
     for (let index = from; index <= to; index += 1) {
       const committed = this.#committed[index - 1]?.entry;
-      const held = disk.entries[index - 1];
+      const held = disk.at(index);
       expectThat(held !== undefined, `I9: ${node}: applies ${index}, which is not durable there`);
       expectThat(
         held.term === committed?.term && held.bytes === committed.bytes,
         `I5: state machine safety: ${node} at ${index}`,
       );
     }
+  }
+
+  /** A node has applied a command: for the first time, or again under another index. */
+  tookEffect(node: NodeId, index: LogIndex, effective: boolean): void {
+    const { effective: should, entry } = this.#committed[index - 1]!;
+    const what = `request ${this.#requestOf(entry.bytes)} at ${index}`;
+    expectThat(effective === should, `I26: ${node} ${effective ? 'obeys' : 'passes over'} ${what}, unlike the others`);
+  }
+
+  /** A snapshot is about to take the place of a node's state, and of its log unless that continues it. */
+  installing(node: NodeId, { position, membership }: SnapshotMeta, log: SimLog, keepLog: boolean): void {
+    const life = this.#lives.get(node)!;
+    const { index, term } = position;
+    expectThat(
+      this.committedAt(index)?.term === term,
+      `I27: ${node} installs ${term}/${index}, which is not committed`,
+    );
+    expectThat(index > life.commit, `I27: ${node} installs ${index}, though it knows ${life.commit} to be committed`);
+    expectThat(keepLog === (log.termAt(index) === term), `I27: ${node} installs ${index}, keeps its log: ${keepLog}`);
+    const should = this.membershipAt(index);
+    const same = should === undefined || JSON.stringify(should) === JSON.stringify(membership);
+    expectThat(same, `I19: ${node} installs ${index} with members that are not those of ${index}`);
+  }
+
+  installed(node: NodeId, { position }: SnapshotMeta, keepLog: boolean): void {
+    const life = this.#lives.get(node)!;
+    life.commit = position.index;
+    if (keepLog) return;
+    life.configs = [];
+    life.configBase = position.index;
   }
 
   readServed(node: NodeId, index: LogIndex, committedBefore: LogIndex): void {
@@ -222,32 +330,50 @@ export class Checker {
     this.#dropped.add(bytes);
   }
 
-  #checkLeader(node: NodeId, life: Life, status: RaftStatus, log: readonly Entry[]): void {
+  /** What is in force is the last configuration in the log; changes begin only behind a commit in the own term. */
+  #checkMembership(node: NodeId, life: Life, { membershipAt }: RaftStatus): void {
+    const should = life.configs.at(-1) ?? life.configBase;
+    expectThat(membershipAt === should, `I19: ${node} obeys the members of ${membershipAt}, not of ${should}`);
+    for (const term of life.proposed) {
+      expectThat(this.#committedTerms.has(term), `I21: ${node} changes the members before it committed in ${term}`);
+    }
+    life.proposed = [];
+  }
+
+  #checkLeader(node: NodeId, life: Life, status: RaftStatus, log: SimLog): void {
     if (life.leading !== status.term) {
       this.#leads(node, status, log);
       life.leadingSince = life.now;
       life.matches = new Map();
+      life.peersSince.clear();
     }
+    for (const peer of status.peers.keys()) {
+      if (!life.peersSince.has(peer)) life.peersSince.set(peer, life.now);
+    }
+    for (const peer of life.peersSince.keys()) if (!status.peers.has(peer)) life.peersSince.delete(peer);
     const { electionTicks } = DEFAULT_RAFT_LIMITS;
-    const recent = [...status.peers.keys()].filter((peer) => {
-      return life.now - Math.max(life.heard.get(peer) ?? 0, life.leadingSince) <= electionTicks + 1;
+    const recent = [...life.peersSince].filter(([peer, since]) => {
+      return life.now - Math.max(life.heard.get(peer) ?? 0, since) <= electionTicks + 1;
     });
-    const reached = recent.length + 1;
+    const reached = [node, ...recent.map(([peer]) => peer)];
     expectThat(
-      reached * 2 > this.#disks.size,
-      `I31: ${node} leads in ${status.term} and hears ${reached} of ${this.#disks.size}`,
+      hasQuorum(status.membership, (voter) => reached.includes(voter)),
+      `I31: ${node} leads in ${status.term} and hears ${reached.length} members`,
     );
     const matches = new Map<NodeId, LogIndex>();
     for (const [peer, { match, next }] of status.peers) {
       const before = life.matches.get(peer) ?? 0;
       expectThat(match >= before, `I16: ${node}: match of ${peer} fell from ${before} to ${match}`);
-      expectThat(match < next && next <= log.length + 1, `I16: ${node}: next of ${peer} is ${next}, match ${match}`);
+      expectThat(
+        match < next && next <= log.last.index + 1,
+        `I16: ${node}: next of ${peer} is ${next}, match ${match}`,
+      );
       matches.set(peer, match);
     }
     life.matches = matches;
   }
 
-  #commits(node: NodeId, entry: Entry, status: RaftStatus): void {
+  #commits(node: NodeId, life: Life, entry: Entry, status: RaftStatus): void {
     const known = this.#committed[entry.index - 1]?.entry;
     if (known !== undefined) {
       const same = known.term === entry.term && known.bytes === entry.bytes;
@@ -258,29 +384,55 @@ export class Checker {
       this.#committed.length === entry.index - 1,
       `I10: ${node}: commits ${entry.index} with a hole before it`,
     );
-    const copies = [...this.#disks.values()].filter((disk) => disk.holds(entry.index, entry.term)).length;
-    const enough = copies * 2 > this.#disks.size;
-    expectThat(enough, `I12: ${node} commits ${entry.index} while only ${copies} of ${this.#disks.size} disks hold it`);
+    const holds = (voter: NodeId): boolean => this.#disks.get(voter)!.holds(entry.index, entry.term);
+    const { voters, outgoing } = status.membership;
+    const copies = [...voters, ...outgoing].filter(holds).length;
+    // The configuration may have changed in the same step, after the commit.
+    const enough = [life.membership, status.membership].some((membership) => hasQuorum(membership, holds));
+    expectThat(enough, `I12: ${node} commits ${entry.index} while only ${copies} voters hold it durably`);
     if (entry.kind === 'command') {
       expectThat(!this.#dropped.has(entry.bytes), `I24: ${node} commits ${entry.index}, which was refused`);
       expectThat(!this.#committedCommands.has(entry.bytes), `I25: ${node} commits ${entry.index} a second time`);
       this.#committedCommands.add(entry.bytes);
     }
-    this.#committed.push({ entry, term: status.term });
+    const effective = entry.kind === 'command' && !this.#requests.has(this.#requestOf(entry.bytes));
+    if (effective) this.#requests.add(this.#requestOf(entry.bytes));
+    this.#committed.push({ entry, effective, term: status.term });
+    this.#committedTerms.add(entry.term);
+    if (entry.kind === 'config') this.#commitsConfig(node, entry);
   }
 
-  #leads(node: NodeId, status: RaftStatus, log: readonly Entry[]): void {
+  /** Any two configurations that follow each other have quorums that meet (Raft §6). */
+  #commitsConfig(node: NodeId, { index, bytes }: Entry): void {
+    const next = decodeMembership(bytes);
+    const now = this.membership;
+    const list = (members: readonly NodeId[]): string => [...members].sort().join();
+    let sound = false;
+    if (next === undefined) sound = false;
+    else if (isJoint(now)) sound = !isJoint(next) && list(next.voters) === list(now.voters);
+    else if (isJoint(next)) sound = list(next.outgoing) === list(now.voters);
+    else sound = list(next.voters) === list(now.voters);
+    expectThat(next !== undefined && sound, `I20: ${node} commits members at ${index} that do not follow the former`);
+    this.#configs.push({ index, membership: next });
+  }
+
+  #leads(node: NodeId, status: RaftStatus, log: SimLog): void {
     const other = this.#leaders.get(status.term);
     expectThat(other === undefined, `I1: election safety: ${other} and ${node} lead in term ${status.term}`);
     this.#leaders.set(status.term, node);
     this.elections += 1;
     for (const { entry, term } of this.#committed) {
-      if (term > status.term) continue;
-      const held = log[entry.index - 1];
+      if (term > status.term || entry.index < log.base.index) continue;
       expectThat(
-        held?.term === entry.term,
+        log.termAt(entry.index) === entry.term,
         `I4: leader completeness: ${node} leads in ${status.term} without ${entry.index}`,
       );
     }
   }
+}
+
+/** Whether those who fulfil a condition are a majority, in a joint configuration of both halves. */
+export function hasQuorum({ voters, outgoing }: Membership, fulfils: (voter: NodeId) => boolean): boolean {
+  const enough = (half: readonly NodeId[]): boolean => half.filter(fulfils).length * 2 > half.length;
+  return enough(voters) && (outgoing.length === 0 || enough(outgoing));
 }

@@ -17,6 +17,10 @@ export class SimDisk {
     return last === undefined ? this.base : { term: last.term, index: last.index };
   }
 
+  at(index: LogIndex): Entry | undefined {
+    return this.entries[index - 1 - this.base.index];
+  }
+
   write({ ballot, truncateFrom, entries, commit }: LogWrite): void {
     const { index: base } = this.base;
     if (truncateFrom !== undefined) {
@@ -49,7 +53,7 @@ export class SimDisk {
 
   /** Whether the entry is here, or what stands for it: it was committed when it was forgotten. */
   holds(index: LogIndex, term: number): boolean {
-    return index <= this.base.index || this.entries[index - 1 - this.base.index]?.term === term;
+    return index <= this.base.index || this.at(index)?.term === term;
   }
 
   open(): StoredLog {

@@ -50,6 +50,18 @@ export interface Faults {
   readonly transfer: number;
   /** Chance that for a while somebody asks for a transfer in every tick, often to a dead or lagging node. */
   readonly transferStorm: number;
+  /** Chance, for each member after applying, that it forgets the beginning of its log, all but up to `keep` entries. */
+  readonly compaction: number;
+  readonly keep: number;
+  readonly snapshotMean: number;
+  /** Chance that a snapshot cannot be fetched. */
+  readonly snapshotLoss: number;
+  /** Chance, for each member, that somebody asks it to change the membership. */
+  readonly churn: number;
+  /** Chance that a disk is lost for ever, where a majority survives it. */
+  readonly wipe: number;
+  /** Chance that a client sends a request again. */
+  readonly retry: number;
   /** Time between client requests. */
   readonly think: number;
 }
@@ -79,6 +91,11 @@ const OFF = {
   rollback: { rollback: 0 },
   transfer: { transfer: 0 },
   transferStorm: { transferStorm: 0 },
+  compaction: { compaction: 0 },
+  snapshotLoss: { snapshotLoss: 0 },
+  churn: { churn: 0 },
+  wipe: { wipe: 0 },
+  retry: { retry: 0 },
 } satisfies Record<string, Partial<Faults>>;
 
 export type FaultKind = keyof typeof OFF;
@@ -118,6 +135,13 @@ export function drawFaults(random: Random): Faults {
     rollback: half(0.5, 0),
     transfer: half(0.004, 0),
     transferStorm: half(0.003, 0),
+    compaction: half(0.02 + random.next() * 0.3, 0),
+    keep: half(0, randomInt(random, 0, 30)),
+    snapshotMean: randomInt(random, 1, 20) * TICK,
+    snapshotLoss: half(0.2, 0),
+    churn: half(0.002 + random.next() * 0.02, 0),
+    wipe: half(0.002, 0),
+    retry: half(0.2, 0),
     think: randomInt(random, 3, 30),
   };
 }
@@ -129,11 +153,14 @@ export function without(faults: Faults, kinds: readonly FaultKind[]): Faults {
   return rest;
 }
 
+/** What does not keep a cluster from working. */
+const STAYING: readonly FaultKind[] = ['skew', 'rollback', 'compaction'];
+
 /** Nothing goes wrong any more; only clocks stay as they are, and a dead state machine as old as it was. */
 export function healed(faults: Faults): Faults {
   return without(
     faults,
-    FAULT_KINDS.filter((kind) => kind !== 'skew' && kind !== 'rollback'),
+    FAULT_KINDS.filter((kind) => !STAYING.includes(kind)),
   );
 }
 

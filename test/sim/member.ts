@@ -3,14 +3,16 @@ import { describeEffect, describeEvent } from '../../src/raft/describe.ts';
 import type { Effect, Role } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { Event } from '../../src/raft/event.ts';
-import { membershipOf } from '../../src/raft/membership.ts';
+import { allMembers, type Membership } from '../../src/raft/membership.ts';
 import type { Message } from '../../src/raft/message.ts';
 import { DEFAULT_RAFT_LIMITS } from '../../src/raft/options.ts';
-import { type LogIndex, type NodeId, ORIGIN } from '../../src/raft/position.ts';
+import { type LogIndex, type NodeId, ORIGIN, type Position } from '../../src/raft/position.ts';
 import { Raft, type RaftStatus } from '../../src/raft/raft.ts';
+import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import { BrokenPromise } from './checker.ts';
 import { SimDisk } from './disk.ts';
 import { exponential, TICK } from './faults.ts';
+import { SimLog } from './sim-log.ts';
 import type { World } from './world.ts';
 
 type Send = Extract<Effect, { kind: 'send' }>;
@@ -21,11 +23,14 @@ interface Life {
   readonly raft: Raft;
   readonly inbox: Event[];
   readonly held: Send[];
-  /** The log in memory: on disk, in flight or collected. */
-  readonly log: Entry[];
+  readonly log: SimLog;
   turnDue: boolean;
   writing: { readonly write: Write; done: boolean } | undefined;
   role: Role;
+  /** The state is being replaced by a snapshot. */
+  installing: boolean;
+  /** The sessions in the snapshot that was fetched. */
+  fetched: ReadonlySet<number> | undefined;
   readonly waitingReads: { readonly token: number; readonly index: LogIndex }[];
 }
 
@@ -36,14 +41,21 @@ export class Member {
   readonly #world: World;
   readonly #period: number;
   #life: Life | undefined;
+  /** Whom the member knows where the log tells it nothing. */
+  #founders: Membership;
   #applied: LogIndex = 0;
+  /** The requests that took effect: what makes a repeated one harmless. Part of the state. */
+  #sessions: ReadonlySet<number> = new Set();
+  /** Never to start again: its disk is lost, or it was removed and has noticed. */
+  #gone = false;
   #pausedUntil = 0;
   #clockStoppedUntil = 0;
   /** What a paused process will do first. */
   readonly #asleep: (() => void)[] = [];
 
-  constructor(id: NodeId, world: World, period: number) {
+  constructor(id: NodeId, world: World, period: number, founders: Membership) {
     this.id = id;
+    this.#founders = founders;
     this.#world = world;
     this.#period = period;
   }
@@ -52,12 +64,33 @@ export class Member {
     return this.#life !== undefined;
   }
 
-  get log(): readonly Entry[] {
-    return this.#life?.log ?? [];
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  get last(): Position {
+    return this.#life?.log.last ?? ORIGIN;
+  }
+
+  /** From the first entry kept on. */
+  get entries(): readonly Entry[] {
+    const log = this.#life?.log;
+    return log === undefined ? [] : log.range(log.base.index + 1, log.last.index);
+  }
+
+  /** The configuration in force in it, or, when it is down, the last on its disk. */
+  get membership(): Membership {
+    return this.status()?.membership ?? this.#world.checker.membershipIn(this.disk, this.#founders);
   }
 
   get applied(): LogIndex {
     return this.#applied;
+  }
+
+  /** The index of the entry that made `membership`, as far as it is in the log. */
+  get membershipAt(): LogIndex {
+    const last = this.disk.entries.findLast(({ kind }) => kind === 'config')?.index ?? 0;
+    return this.status()?.membershipAt ?? last;
   }
 
   status(): RaftStatus | undefined {
@@ -69,18 +102,19 @@ export class Member {
     const world = this.#world;
     if (world.random.next() < world.faults.rollback && this.#applied > 0) {
       world.coverage.fault('rollback');
-      this.#applied = Math.floor(world.random.next() * this.#applied);
+      this.#applied = randomInt(world.random, this.disk.base.index, this.#applied);
+      this.#sessions = world.checker.sessionsAt(this.#applied);
     }
     const raft = new Raft({
       ...DEFAULT_RAFT_LIMITS,
       ...world.limits,
       id: this.id,
-      membership: membershipOf(world.ids),
+      membership: world.checker.membershipAt(this.#applied) ?? this.#founders,
       stored,
       applied: this.#applied,
       random: seededRandom(Math.floor(world.random.next() * 2 ** 32)),
     });
-    const log = [...this.disk.entries];
+    const log = new SimLog(this.disk);
     const life: Life = {
       raft,
       inbox: [],
@@ -89,13 +123,15 @@ export class Member {
       turnDue: false,
       writing: undefined,
       role: 'follower',
+      installing: false,
+      fetched: undefined,
       waitingReads: [],
     };
     this.#life = life;
     this.#pausedUntil = 0;
     this.#clockStoppedUntil = 0;
     this.#asleep.length = 0;
-    world.checker.born(this.id, raft.status());
+    world.checker.born(this.id, raft.status(), stored.configs);
     const tick = (): void => {
       if (this.#life !== life) return;
       if (world.agenda.now >= this.#clockStoppedUntil) this.give({ kind: 'tick' });
@@ -113,6 +149,12 @@ export class Member {
     const { writing } = life;
     if (writing !== undefined && !writing.done && this.#world.random.next() < 0.5) this.#store(writing.write);
     this.#world.forget(this.id);
+  }
+
+  /** Never comes back. */
+  leave(): void {
+    this.crash();
+    this.#gone = true;
   }
 
   pause(duration: number): void {
@@ -171,7 +213,7 @@ export class Member {
       coverage.effect(effect);
       this.#perform(life, effect, status);
     }
-    if (life.writing === undefined) checker.idle(this.id, status);
+    if (life.writing === undefined && !life.installing) checker.idle(this.id, status);
   }
 
   #perform(life: Life, effect: Effect, status: RaftStatus): void {
@@ -188,12 +230,7 @@ export class Member {
         break;
       case 'apply':
         world.checker.applying(this.id, effect.from, effect.to, status);
-        this.#applied = effect.to;
-        for (let index = effect.from; index <= effect.to; index += 1) world.appliedAt(this.id, life.log[index - 1]!);
-        world.agenda.after(exponential(world.random, 2), () => {
-          if (this.#life === life) this.give({ kind: 'applied', index: effect.to });
-        });
-        this.#serveReads(life);
+        this.#apply(life, effect);
         break;
       case 'readReady':
         life.waitingReads.push({ token: effect.token, index: effect.index });
@@ -208,6 +245,19 @@ export class Member {
       case 'stage':
         if (effect.truncateFrom !== undefined) world.removed(this.id, effect.truncateFrom);
         break;
+      case 'membershipSettled':
+        world.checker.answered(`change ${effect.id}`);
+        break;
+      case 'fetchSnapshot':
+        this.#fetch(life, effect.from);
+        break;
+      case 'installSnapshot':
+        this.#install(life, effect);
+        break;
+      case 'discardSnapshot':
+        life.fetched = undefined;
+        break;
+      case 'membershipChanged':
       case 'roleChanged':
       case 'halt':
         break;
@@ -217,14 +267,109 @@ export class Member {
   #stage(life: Life, { entries, truncateFrom }: Extract<Effect, { kind: 'stage' }>, status: RaftStatus): void {
     if (truncateFrom !== undefined) {
       this.#world.checker.truncated(this.id, truncateFrom, status);
-      life.log.length = truncateFrom - 1;
+      life.log.truncate(truncateFrom);
     }
-    this.#world.checker.staged(this.id, entries, life.log.at(-1) ?? ORIGIN);
-    life.log.push(...entries);
+    this.#world.checker.staged(this.id, entries, life.log.last, life.installing, status);
+    life.log.push(entries);
+  }
+
+  #apply(life: Life, { from, to }: Extract<Effect, { kind: 'apply' }>): void {
+    const world = this.#world;
+    const sessions = new Set(this.#sessions);
+    for (let index = from; index <= to; index += 1) {
+      const entry = life.log.at(index)!;
+      if (entry.kind === 'command') {
+        const request = world.requestOf(entry.bytes);
+        world.checker.tookEffect(this.id, index, !sessions.has(request));
+        sessions.add(request);
+      }
+      world.appliedAt(this.id, entry);
+    }
+    this.#sessions = sessions;
+    this.#applied = to;
+    world.agenda.after(exponential(world.random, 2), () => {
+      if (this.#life !== life) return;
+      this.give({ kind: 'applied', index: to });
+      this.#compact(life, to);
+    });
+    this.#serveReads(life);
+    if (world.checker.isRemoved(this.id, to) && world.random.next() < 0.5)
+      world.agenda.after(0, () => this.#retire(life));
+  }
+
+  /** It has seen that it is no member any more. */
+  #retire(life: Life): void {
+    if (this.#life !== life || !this.#world.checker.isRemoved(this.id, this.#applied)) return;
+    if (allMembers(this.membership).includes(this.id)) return;
+    this.#world.trace.add(`${this.id} retires`);
+    this.leave();
+  }
+
+  /** Forgets the beginning of the log, up to a few entries before `applied`. */
+  #compact(life: Life, applied: LogIndex): void {
+    const { faults, random, coverage } = this.#world;
+    if (random.next() >= faults.compaction || life.installing) return;
+    const index = applied - randomInt(random, 0, faults.keep);
+    const term = life.log.termAt(index);
+    if (index <= this.disk.base.index || term === undefined) return;
+    coverage.fault('compaction');
+    this.disk.compact({ term, index });
+    life.log.compact({ term, index });
+    this.give({ kind: 'compacted', base: { term, index } });
+  }
+
+  /** Brings a snapshot of what the other has applied by then, if it can be reached when it is done. */
+  #fetch(life: Life, from: NodeId): void {
+    const { agenda, random, faults, members, network, coverage, checker, bugs } = this.#world;
+    agenda.after(exponential(random, faults.snapshotMean), () => {
+      if (this.#life !== life) return;
+      const source = members.get(from);
+      const status = source?.status();
+      const lost = random.next() < faults.snapshotLoss;
+      if (lost) coverage.fault('snapshotLoss');
+      if (source === undefined || status === undefined || lost || network.isCut(from, this.id)) {
+        this.give({ kind: 'snapshotFailed' });
+        return;
+      }
+      const index = source.#applied;
+      const membership = checker.membershipAt(index) ?? source.#founders;
+      const position = { term: checker.committedAt(index)?.term ?? 0, index };
+      life.fetched = bugs.snapshotWithoutSessions ? new Set() : source.#sessions;
+      this.give({ kind: 'snapshotFetched', meta: { position, term: status.term, membership } });
+    });
+  }
+
+  #install(life: Life, { meta, keepLog }: { readonly meta: SnapshotMeta; readonly keepLog: boolean }): void {
+    const { agenda, random, faults, checker } = this.#world;
+    if (life.writing !== undefined) throw new BrokenPromise(`I18: ${this.id} installs during a write`);
+    checker.installing(this.id, meta, life.log, keepLog);
+    life.installing = true;
+    agenda.after(1 + exponential(random, faults.diskMean), () => {
+      if (this.#life !== life) return;
+      const { position } = meta;
+      if (!keepLog) {
+        this.disk.reset(position);
+        life.log.reset(position);
+      }
+      this.#applied = position.index;
+      this.#founders = meta.membership;
+      this.#sessions = life.fetched!;
+      life.fetched = undefined;
+      life.installing = false;
+      checker.installed(this.id, meta, keepLog);
+      this.#world.passed(this.id, position.index);
+      if (random.next() < faults.crashAtWrite) {
+        this.#dieOf(life);
+        return;
+      }
+      this.give({ kind: 'snapshotInstalled', meta });
+      this.#world.agenda.after(0, () => this.#life === life && this.#serveReads(life));
+    });
   }
 
   #write(life: Life, write: Write): void {
-    if (life.writing !== undefined) throw new BrokenPromise(`I18: ${this.id} has two writes in flight`);
+    if (life.writing !== undefined || life.installing)
+      throw new BrokenPromise(`I18: ${this.id} has two writes in flight`);
     const writing = { write, done: false };
     life.writing = writing;
     const { random, faults, agenda } = this.#world;
@@ -277,11 +422,11 @@ export class Member {
   #attach(life: Life, message: Extract<Message, { kind: 'append' }>): Message | undefined {
     const { previous, last } = message;
     const { random, faults } = this.#world;
-    if ((life.log[previous.index - 1]?.term ?? 0) !== previous.term || last > life.log.length) return undefined;
+    if (life.log.termAt(previous.index) !== previous.term || last > life.log.last.index) return undefined;
     const cut = last > previous.index + 1 && random.next() < faults.cut;
     if (cut) this.#world.coverage.fault('cut');
     const end = cut ? previous.index + 1 : last;
-    return { ...message, last: end, entries: life.log.slice(previous.index, end) };
+    return { ...message, last: end, entries: life.log.range(previous.index + 1, end) };
   }
 
   #serveReads(life: Life): void {

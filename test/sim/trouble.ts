@@ -1,9 +1,13 @@
 import { randomInt } from '../../src/base/random.ts';
+import type { Membership, MembershipTarget } from '../../src/raft/membership.ts';
 import type { NodeId } from '../../src/raft/position.ts';
+import { hasQuorum } from './checker.ts';
 import { exponential, TICK } from './faults.ts';
 import type { Member } from './member.ts';
 import type { World } from './world.ts';
 
+/** So that a run stays quick. */
+const MEMBERS_MAX = 10;
 const ELECTION_TIMEOUT = 10 * TICK;
 
 /** Draws, once a tick, what goes wrong with nodes and paths. */
@@ -11,6 +15,7 @@ export class Trouble {
   readonly #world: World;
   #over = false;
   #stormUntil = 0;
+  #changes = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -27,6 +32,8 @@ export class Trouble {
     }
     for (const member of members.values()) this.#disturb(member);
     this.#transfers();
+    this.#churn();
+    if (random.next() < faults.wipe) this.#wipe();
     this.#world.agenda.after(TICK, () => this.begin());
   }
 
@@ -41,7 +48,7 @@ export class Trouble {
     if (this.#over || !member.alive) return;
     member.crash();
     agenda.after(exponential(random, faults.downMean), () => {
-      if (member.alive || this.#over) return;
+      if (member.alive || member.gone || this.#over) return;
       trace.add(`${member.id} starts`);
       member.start();
       this.tellOthers(member.id, 'peerReachable');
@@ -109,6 +116,81 @@ export class Trouble {
     for (const member of members.values()) member.give({ kind: 'transferLeadership', to });
   }
 
+  /** Somebody asks every member for the same change; the leader may obey. */
+  #churn(): void {
+    const { faults, random, members, coverage, agenda } = this.#world;
+    if (random.next() >= faults.churn * members.size) return;
+    const leaders = [...members.values()].filter((member) => member.status()?.role === 'leader');
+    const leader = leaders[randomInt(random, 0, Math.max(0, leaders.length - 1))];
+    const status = leader?.status();
+    if (status === undefined) return;
+    coverage.fault('churn');
+    const target = this.#target(status.membership);
+    const alive = (voter: NodeId): boolean => members.get(voter)?.gone === false;
+    if (!hasQuorum({ ...target, outgoing: [] }, alive)) return;
+    const basedOn = random.next() < 0.5 ? { basedOn: status.membershipAt } : {};
+    for (const member of members.values()) {
+      if (member !== leader && random.next() < 0.7) continue;
+      agenda.after(exponential(random, 3), () => {
+        if (this.#over || !member.alive) return;
+        this.#changes += 1;
+        member.give({ kind: 'changeMembership', id: this.#changes, target, ...basedOn });
+      });
+    }
+  }
+
+  /** What an operator may want, wise or not. Nobody is to vote who was not asked to, so nobody comes back to life. */
+  #target({ voters, learners }: Membership): MembershipTarget {
+    const { random, members } = this.#world;
+    const some = (ids: readonly NodeId[]): NodeId | undefined => ids[randomInt(random, 0, Math.max(0, ids.length - 1))];
+    const dead = voters.filter((id) => members.get(id)?.gone !== false);
+    const voter = some(dead.length > 0 ? dead : voters);
+    const learner = some(learners);
+    const target = (v: readonly (NodeId | undefined)[], l: readonly (NodeId | undefined)[]): MembershipTarget => ({
+      voters: [...new Set(v.filter((id) => id !== undefined))],
+      learners: [...new Set(l.filter((id) => id !== undefined))],
+      members: [],
+    });
+    const without = (ids: readonly NodeId[], id: NodeId | undefined): NodeId[] => ids.filter((other) => other !== id);
+    const kind = random.next();
+    if (kind < 0.35 && members.size < MEMBERS_MAX) return target(voters, [...learners, this.#newcomer()]);
+    if (kind < 0.6) return target([...voters, learner], without(learners, learner));
+    if (kind < 0.75) return target([...without(voters, voter), learner], without(learners, learner));
+    if (kind < 0.85) return target(without(voters, voter), learners);
+    if (kind < 0.9) return target(without(voters, voter), [...learners, voter]);
+    if (kind < 0.95) return target(voters, without(learners, learner));
+    const known = [...members.values()].filter(({ alive }) => alive).map(({ id }) => id);
+    const rest = without(known, some(known));
+    return target(rest.slice(0, 3), rest.slice(3));
+  }
+
+  /** A machine with an empty disk, started to be taken in. */
+  #newcomer(): NodeId {
+    const member = this.#world.join();
+    this.#world.trace.add(`${member.id} comes`);
+    member.start();
+    return member.id;
+  }
+
+  /** A disk is lost for ever, where all configurations still have a majority without it. */
+  #wipe(): void {
+    const { members, coverage, trace } = this.#world;
+    const victim = this.#anyone();
+    const alive = (id: NodeId): boolean => id !== victim && members.get(id)?.gone === false;
+    const configurations = [
+      this.#world.checker.membership,
+      ...[...members.values()].map(({ membership }) => membership),
+    ];
+    const bearable = configurations.every((membership) => {
+      const concerned = membership.voters.includes(victim) || membership.outgoing.includes(victim);
+      return !concerned || hasQuorum(membership, alive);
+    });
+    if (!bearable || members.get(victim)?.gone !== false) return;
+    coverage.fault('wipe');
+    trace.add(`${victim} is lost`);
+    members.get(victim)?.leave();
+  }
+
   #anyone(): NodeId {
     const { ids, random } = this.#world;
     return ids[randomInt(random, 0, ids.length - 1)]!;
@@ -117,7 +199,7 @@ export class Trouble {
   /** Who holds the shortest log; the dead hold none. */
   #laggard(): NodeId {
     const [first, ...rest] = this.#world.members.values();
-    return rest.reduce((least, member) => (member.log.length < least.log.length ? member : least), first!).id;
+    return rest.reduce((least, member) => (member.last.index < least.last.index ? member : least), first!).id;
   }
 
   /** Connections through the cut break, or, when it is about to heal, come back. */

@@ -1,22 +1,30 @@
+import { must } from '../../src/base/assert.ts';
 import { type Random, randomInt, seededRandom } from '../../src/base/random.ts';
 import type { Effect } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
+import { allMembers, isJoint, type Membership, membershipOf, NO_MEMBERS } from '../../src/raft/membership.ts';
 import type { MessageKind } from '../../src/raft/message.ts';
 import type { RaftLimits } from '../../src/raft/options.ts';
 import type { LogIndex, NodeId } from '../../src/raft/position.ts';
 import { Agenda } from './agenda.ts';
-import { BrokenPromise, Checker } from './checker.ts';
+import { BrokenPromise, Checker, hasQuorum } from './checker.ts';
 import { Coverage } from './coverage.ts';
+import type { SimDisk } from './disk.ts';
 import { drawFaults, exponential, type FaultKind, type Faults, healed, TICK, without } from './faults.ts';
 import { Member } from './member.ts';
 import { SimNetwork } from './network.ts';
 import { Trace } from './trace.ts';
 import { Trouble } from './trouble.ts';
 
+/** How many requests clients remember, to send them again. */
+const RECENT = 16;
+
 /** Mistakes of a driver, to prove that the checks see them. */
 export interface DriverBugs {
   /** Messages of this kind do not wait for the write that they promise. */
   readonly sendsBeforeDurable?: MessageKind;
+  /** A snapshot lacks the table of the requests that took effect. */
+  readonly snapshotWithoutSessions?: boolean;
 }
 
 export interface SimulationOptions {
@@ -35,6 +43,8 @@ export interface SimulationReport {
   readonly elections: number;
   readonly reads: number;
   readonly accepted: number;
+  /** An operator's change and the loss of a disk met, so that nothing was left to work at the end. */
+  readonly majorityLost: boolean;
   readonly coverage: Coverage;
 }
 
@@ -64,11 +74,16 @@ export class World {
   readonly coverage = new Coverage();
   readonly trouble = new Trouble(this);
   readonly random: Random;
-  readonly ids: readonly NodeId[];
+  /** Everybody who ever was there. */
+  readonly ids: NodeId[] = [];
   readonly limits: Partial<RaftLimits>;
   readonly members = new Map<NodeId, Member>();
   readonly network: SimNetwork;
   readonly checker: Checker;
+  readonly #disks = new Map<NodeId, SimDisk>();
+  readonly #requests = new WeakMap<Uint8Array, number>();
+  /** What clients asked lately. */
+  readonly #recent: number[] = [];
   readonly bugs: DriverBugs;
   readonly #options: SimulationOptions;
   faults: Faults;
@@ -82,13 +97,13 @@ export class World {
   /** By member: accepted proposals, as `index term`, that were not seen applied yet. */
   readonly #accepted = new Map<NodeId, Map<LogIndex, number>>();
   #stopClients = false;
+  #majorityLost = false;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
     this.random = seededRandom(options.seed);
     this.bugs = options.bugs ?? {};
     this.faults = without(drawFaults(this.random), options.without ?? []);
-    this.ids = Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`);
     const small = this.random.next() < 0.5;
     this.limits = small
       ? {
@@ -99,13 +114,9 @@ export class World {
           maxPendingReads: 20,
         }
       : {};
-    for (const id of this.ids) {
-      const period = Math.round(TICK * this.faults.skew ** (2 * this.random.next() - 1));
-      if (period !== TICK) this.coverage.fault('skew');
-      this.members.set(id, new Member(id, this, period));
-      this.#accepted.set(id, new Map());
-    }
-    this.checker = new Checker(new Map([...this.members].map(([id, member]) => [id, member.disk])));
+    const founders = membershipOf(Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`));
+    this.checker = new Checker(this.#disks, founders, (command) => this.requestOf(command));
+    for (const _ of founders.voters) this.join(founders);
     this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
       this.members.get(to)?.give({ kind: 'receive', from, message });
     });
@@ -123,7 +134,34 @@ export class World {
     const { hash, count } = this.trace;
     const { commit, elections } = this.checker;
     const { coverage } = this;
-    return { hash, events: count, commit, elections, reads: this.#reads, accepted: this.#acceptedCount, coverage };
+    return {
+      hash,
+      events: count,
+      commit,
+      elections,
+      reads: this.#reads,
+      accepted: this.#acceptedCount,
+      majorityLost: this.#majorityLost,
+      coverage,
+    };
+  }
+
+  /** Another member comes into being, with an empty disk; it does not run yet. */
+  join(founders: Membership = NO_MEMBERS): Member {
+    const id = `n${this.ids.length + 1}`;
+    const period = Math.round(TICK * this.faults.skew ** (2 * this.random.next() - 1));
+    if (period !== TICK) this.coverage.fault('skew');
+    const member = new Member(id, this, period, founders);
+    this.ids.push(id);
+    this.members.set(id, member);
+    this.#disks.set(id, member.disk);
+    this.#accepted.set(id, new Map());
+    return member;
+  }
+
+  /** The request that a command carries out. */
+  requestOf(command: Uint8Array): number {
+    return must(this.#requests.get(command), 'Every command comes from a client');
   }
 
   settled(node: NodeId, effect: Extract<Effect, { kind: 'settle' }>): void {
@@ -137,6 +175,12 @@ export class World {
     }
     this.#acceptedCount += 1;
     this.#accepted.get(node)?.set(effect.at.index, effect.at.term);
+  }
+
+  /** A snapshot has taken the place of entries: whether they are in it is not known to who proposed them here. */
+  passed(node: NodeId, to: LogIndex): void {
+    const accepted = this.#accepted.get(node);
+    for (const index of accepted?.keys() ?? []) if (index <= to) accepted?.delete(index);
   }
 
   /** Entries were removed from a log: whether they commit elsewhere is not known to who proposed them here. */
@@ -187,7 +231,7 @@ export class World {
     this.network.faults = this.faults;
     this.network.heal();
     const everybody = this.random.next() < 0.5;
-    const core = everybody ? [...this.ids] : this.#someMajority();
+    const core = this.#survivors(everybody);
     for (const [id, member] of this.members) {
       member.pause(0);
       if (!core.includes(id)) member.crash();
@@ -195,6 +239,12 @@ export class World {
     }
     this.trace.add(`healed: ${core.join(' ')}`);
     const working = core.map((id) => this.members.get(id)!);
+    if (!this.#relevant().every((membership) => hasQuorum(membership, (voter) => core.includes(voter)))) {
+      // An operator's change and the loss of a disk met: nothing can work any more, and nothing was promised.
+      this.trace.add('a majority is lost for ever');
+      this.#majorityLost = true;
+      return;
+    }
     this.#until(working, 'a leader that all follow', () => this.#leaderOf(working) !== undefined);
     let asked = 0;
     this.#until(working, 'a new entry that all have applied', () => {
@@ -205,21 +255,36 @@ export class World {
         this.#propose(leader, 1);
         for (const member of working) this.#read(member);
       }
-      const last = leader.log.length;
+      const last = leader.last.index;
+      const following = followersOf(leader, working);
       return (
-        this.#openProposals.size === 0 && working.every(({ log, applied }) => log.length === last && applied === last)
+        this.#openProposals.size === 0 &&
+        following.every((member) => member.last.index === last && member.applied === last)
       );
     });
     this.#until(working, 'an answer to everything', () => {
-      const waiting = working.reduce((sum, { id }) => sum + (this.#accepted.get(id)?.size ?? 0), 0);
-      return this.#openReads.size === 0 && this.#openProposals.size === 0 && waiting === 0;
+      const following = followersOf(this.#leaderOf(working), working);
+      const waiting = following.reduce((sum, { id }) => sum + (this.#accepted.get(id)?.size ?? 0), 0);
+      const ids = following.map(({ id }) => id);
+      // Who was removed may never hear of what a read that it asked for must wait for.
+      const reads = [...this.#openReads.keys()].filter((key) => ids.includes(key.split(' ')[1]!));
+      return ids.length > 0 && reads.length === 0 && this.#openProposals.size === 0 && waiting === 0;
     });
-    const lines = working.map(({ log }) => log.map(({ term }) => term).join());
+    const following = followersOf(this.#leaderOf(working), working);
+    const from = Math.max(...following.map(({ disk }) => disk.base.index + 1));
+    const lines = following.map(({ entries }) =>
+      entries
+        .filter(({ index }) => index >= from)
+        .map(({ term }) => term)
+        .join(),
+    );
     if (new Set(lines).size !== 1) throw new BrokenPromise('I30: the logs differ at the end');
   }
 
   #until(working: readonly Member[], what: string, reached: () => boolean): void {
-    const end = this.agenda.now + 400 * TICK;
+    // Who is far behind, and is sent a few entries in each frame, needs a while.
+    const ends = working.map(({ last }) => last.index);
+    const end = this.agenda.now + (400 + Math.max(...ends) - Math.min(...ends)) * TICK;
     while (!reached()) {
       if (this.agenda.next(end)) continue;
       const states = working.map((member) => JSON.stringify(member.status()));
@@ -227,17 +292,35 @@ export class World {
     }
   }
 
+  /** Who leads all members that work, with no change under way. */
   #leaderOf(working: readonly Member[]): Member | undefined {
-    const statuses = working.map((member) => member.status());
-    const leader = working.find((_, i) => statuses[i]?.role === 'leader' && statuses[i].transferringTo === undefined);
-    return leader !== undefined && statuses.every((status) => status?.leader === leader.id) ? leader : undefined;
+    return working.find((member) => {
+      const status = member.status();
+      if (status?.role !== 'leader' || status.transferringTo !== undefined) return false;
+      if (!status.membershipCommitted || isJoint(status.membership)) return false;
+      return followersOf(member, working).every((follower) => follower.status()?.leader === member.id);
+    });
   }
 
-  #someMajority(): NodeId[] {
-    const rest = [...this.ids];
-    const dead = randomInt(this.random, 1, Math.floor((rest.length - 1) / 2));
-    for (let i = 0; i < dead; i += 1) rest.splice(randomInt(this.random, 0, rest.length - 1), 1);
+  /** Who shall work from now on: whoever still can, or, unless `everybody`, no more than some majority needs. */
+  #survivors(everybody: boolean): NodeId[] {
+    let rest = this.ids.filter((id) => this.members.get(id)?.gone === false);
+    if (everybody) return rest;
+    const relevant = this.#relevant();
+    const dead = randomInt(this.random, 1, rest.length);
+    for (let i = 0; i < dead; i += 1) {
+      const victim = rest[randomInt(this.random, 0, rest.length - 1)];
+      const without = rest.filter((id) => id !== victim);
+      if (relevant.every((membership) => hasQuorum(membership, (voter) => without.includes(voter)))) rest = without;
+    }
     return rest;
+  }
+
+  /** The committed configuration, and those which may yet be. */
+  #relevant(): Membership[] {
+    const { membership, membershipIndex } = this.checker;
+    const later = [...this.members.values()].filter((member) => member.membershipAt > membershipIndex);
+    return [membership, ...later.map((member) => member.membership)];
   }
 
   #clients(): void {
@@ -259,6 +342,11 @@ export class World {
     const proposals = Array.from({ length: count }, () => {
       const id = this.#nextRequest++;
       const bytes = new Uint8Array(randomInt(this.random, 0, 60));
+      const again = this.#recent.length > 0 && this.random.next() < this.faults.retry;
+      if (again) this.coverage.fault('retry');
+      const request = again ? (this.#recent[randomInt(this.random, 0, this.#recent.length - 1)] ?? id) : id;
+      this.#requests.set(bytes, request);
+      this.#recent[request % RECENT] = request;
       this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes });
       return { id, bytes };
     });
@@ -271,6 +359,12 @@ export class World {
     this.#openReads.set(`read ${member.id} ${token}`, this.checker.commit);
     member.give({ kind: 'read', token });
   }
+}
+
+/** Those who work and are members as `leader` sees it. */
+function followersOf(leader: Member | undefined, working: readonly Member[]): readonly Member[] {
+  const members = leader === undefined ? [] : allMembers(leader.membership);
+  return working.filter(({ id }) => members.includes(id));
 }
 
 export function simulate(options: SimulationOptions): SimulationReport {
