@@ -15,6 +15,7 @@ import {
   encodeLogBase,
   encodeLogMark,
 } from '../wire/codec/log-record.ts';
+import { checkStoreKind, journalFiles } from './journal-store-kind.ts';
 import {
   BASE_KEY,
   type BlockKey,
@@ -65,6 +66,7 @@ export class LevelLogStore implements LogStore {
     assert(this.#level === undefined, 'A log store is opened once');
     let level: LevelDatabase<Uint8Array> | undefined;
     try {
+      checkStoreKind(this.#folder, await journalFiles(this.#folder), 'level');
       level = await LevelDatabase.openBinary(this.#folder, LEVEL_OPTIONS);
       const stored = await this.#verify(level);
       this.#level = level;
@@ -125,7 +127,7 @@ export class LevelLogStore implements LogStore {
     }
   }
 
-  reset(base: Position): Promise<void> {
+  async reset(base: Position): Promise<void> {
     assert(!this.#compacting, 'A compaction of the log runs');
     return this.#alone((level) => this.#reset(level, base));
   }

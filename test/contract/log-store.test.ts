@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
+import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
 import { SimDisk } from '../sim/disk.ts';
 import { liveCopy } from '../support/live-copy.ts';
 import { MemoryLogStore } from '../support/memory-log-store.ts';
@@ -20,6 +21,14 @@ logStoreContract('LevelDB', async () => {
   const path = await folder();
   return {
     open: () => new LevelLogStore(path),
+    dispose: () => rm(path, { recursive: true, force: true }),
+  };
+});
+
+logStoreContract('segments', async () => {
+  const path = await folder();
+  return {
+    open: () => new SegmentLogStore(path, { segmentBytes: 8192, noteEvery: 7 }),
     dispose: () => rm(path, { recursive: true, force: true }),
   };
 });

@@ -38,19 +38,62 @@ export interface BlockHeader {
   readonly after: Chain;
 }
 
-/** @returns the record, and the chain value behind it. */
-export function encodeBlock(entries: readonly Entry[], before: Chain): { bytes: Uint8Array; after: Chain } {
-  let size = HEADER_BYTES;
+/** Bytes that `encodeEntries` writes. */
+export function encodedEntriesBytes(entries: readonly Entry[]): number {
+  let size = 0;
   for (const entry of entries) size += ENTRY_HEADER_BYTES + entry.bytes.length;
-  const bytes = Buffer.allocUnsafe(size);
-  let at = HEADER_BYTES;
+  return size;
+}
+
+/** Writes entries as the chain reads them, from `from` on. */
+export function encodeEntries(entries: readonly Entry[], bytes: Buffer, from: number): void {
+  let at = from;
   for (const entry of entries) {
-    bytes.writeUInt8(KINDS.indexOf(entry.kind), at);
+    bytes[at] = KINDS.indexOf(entry.kind);
     bytes.writeUIntBE(entry.term, at + 1, 6);
     bytes.writeUInt32BE(entry.bytes.length, at + 7);
     bytes.set(entry.bytes, at + ENTRY_HEADER_BYTES);
     at += ENTRY_HEADER_BYTES + entry.bytes.length;
   }
+}
+
+/** Reads `count` entries that fill `bytes`, whose checksum is right, as views on it. */
+export function decodeEntries(record: Uint8Array, first: LogIndex, count: number): readonly Entry[] {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  const entries: Entry[] = [];
+  let at = 0;
+  for (let i = 0; i < count; i += 1) {
+    const kind = KINDS[bytes.readUInt8(at)];
+    assert(kind !== undefined, 'Entries whose checksum is right have known kinds');
+    const end = at + ENTRY_HEADER_BYTES + bytes.readUInt32BE(at + 7);
+    const term = bytes.readUIntBE(at + 1, 6);
+    entries.push({ term, index: first + i, kind, bytes: record.subarray(at + ENTRY_HEADER_BYTES, end) });
+    at = end;
+  }
+  assert(at === bytes.length, 'Entries whose checksum is right end with the last of them');
+  return entries;
+}
+
+/** Position and chain value at `index`, from the entries that begin at `first` behind the chain value `before`. */
+export function chainOf(
+  bytes: Buffer,
+  first: LogIndex,
+  index: LogIndex,
+  before: Chain,
+): { readonly position: Position; readonly chain: Chain } {
+  let at = 0;
+  let term: Term = 0;
+  for (let next = first; next <= index; next += 1) {
+    term = bytes.readUIntBE(at + 1, 6);
+    at += ENTRY_HEADER_BYTES + bytes.readUInt32BE(at + 7);
+  }
+  return { position: { term, index }, chain: crc32(bytes.subarray(0, at), before) };
+}
+
+/** @returns the record, and the chain value behind it. */
+export function encodeBlock(entries: readonly Entry[], before: Chain): { bytes: Uint8Array; after: Chain } {
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + encodedEntriesBytes(entries));
+  encodeEntries(entries, bytes, HEADER_BYTES);
   const first = entries[0];
   assert(first !== undefined, 'A block has at least one entry');
   const after = crc32(bytes.subarray(HEADER_BYTES), before);
@@ -85,18 +128,7 @@ export function decodeBlock(record: Uint8Array): { header: BlockHeader; entries:
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   if (crc32(bytes.subarray(HEADER_BYTES), header.before) !== header.after)
     throw new SluiceError('CORRUPT', 'its checksum is wrong');
-  const entries: Entry[] = [];
-  let at = HEADER_BYTES;
-  for (let i = 0; i < header.count; i += 1) {
-    const kind = KINDS[bytes.readUInt8(at)];
-    assert(kind !== undefined, 'A block whose checksum is right has known kinds');
-    const end = at + ENTRY_HEADER_BYTES + bytes.readUInt32BE(at + 7);
-    const term = bytes.readUIntBE(at + 1, 6);
-    entries.push({ term, index: header.first + i, kind, bytes: record.subarray(at + ENTRY_HEADER_BYTES, end) });
-    at = end;
-  }
-  assert(at === bytes.length, 'A block whose checksum is right ends with its last entry');
-  return { header, entries };
+  return { header, entries: decodeEntries(record.subarray(HEADER_BYTES), header.first, header.count) };
 }
 
 /** Written with every change of the log, in the same batch. */
