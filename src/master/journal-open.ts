@@ -11,6 +11,7 @@ import { Journal } from './journal.ts';
 import { LevelLogStore } from './level-log-store.ts';
 import { LevelStateStore } from './level-state-store.ts';
 import type { journalOptions, quorumOptions } from './options.ts';
+import { SegmentLogStore } from './segment-log-store.ts';
 import { checkStatePosition } from './state-position.ts';
 
 export interface JournalEnvironment {
@@ -77,7 +78,10 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
     timers,
     onFatal: (error) => fatal(error),
   });
-  const log = new LevelLogStore(`${folder}/journal`);
+  const log =
+    values.store === 'level'
+      ? new LevelLogStore(`${folder}/journal`)
+      : new SegmentLogStore(`${folder}/journal`, { segmentBytes: values.segmentSize });
   try {
     const stored = await log.open();
     checkStatePosition(folder, state.applied, stored);

@@ -1,4 +1,5 @@
-import { bytes, duration, flag, integer, list, text } from '../host/config/option.ts';
+import { bytes, choice, duration, flag, integer, list, text } from '../host/config/option.ts';
+import { JOURNAL_STORES } from './journal-store-kind.ts';
 
 /** Who the masters are and how they elect. */
 export const quorumOptions = {
@@ -60,6 +61,18 @@ export const journalOptions = {
   keepSize: bytes(
     { key: 'master.journal.keep-size', doc: 'Applied entries that stay on disk at most, by size', fallback: '64MiB' },
     { min: 1024 * 1024 },
+  ),
+  segmentSize: bytes(
+    { key: 'master.journal.segment-size', doc: 'Length of a file of the store segments', fallback: '64MiB' },
+    { min: 64 * 1024, max: 1024 ** 3 },
+  ),
+  store: choice(
+    {
+      key: 'master.journal.store',
+      doc: 'What keeps the journal: a LevelDB, or preallocated files of our own; for a new data folder only',
+      fallback: 'level',
+    },
+    JOURNAL_STORES,
   ),
 };
 

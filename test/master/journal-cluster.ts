@@ -8,6 +8,7 @@ import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import type { Journal } from '../../src/master/journal.ts';
 import { openJournal } from '../../src/master/journal-open.ts';
+import type { JournalStoreKind } from '../../src/master/journal-store-kind.ts';
 import type { SluiceError } from '../../src/model/errors.ts';
 import { TABLE_NAMES } from '../../src/model/state-store.ts';
 import type { Message } from '../../src/raft/message.ts';
@@ -19,6 +20,7 @@ export interface ClusterOptions {
   readonly size?: number;
   readonly recentBytes?: number;
   readonly keepEntries?: number;
+  readonly store?: JournalStoreKind;
 }
 
 /** Masters in one process with real stores and a network that the test cuts. */
@@ -150,6 +152,8 @@ export class JournalCluster {
         recentEntries: this.#options.recentBytes ?? 4 << 20,
         keepEntries: this.#options.keepEntries ?? 100_000,
         keepSize: 64 << 20,
+        segmentSize: 1 << 20,
+        store: this.#options.store ?? 'level',
       },
       clock: systemClock,
       timers: nodeTimers,

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Journal } from '../../src/master/journal.ts';
+import { JOURNAL_STORES } from '../../src/master/journal-store-kind.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
 import type { Command } from '../../src/model/command.ts';
 import { SluiceError } from '../../src/model/errors.ts';
@@ -84,25 +85,28 @@ test('a listener sees every entry once, in order', async () => {
   expect(seen).toEqual(Array.from({ length: 50 }, (_, i) => seen[0]! + i));
 });
 
-test('a killed leader is replaced; restarted it replays its tail and follows', async () => {
-  const masters = await cluster();
-  const first = await masters.leader();
-  const dead = masters.nameOf(first);
-  await Promise.all(Array.from({ length: 500 }, (_, i) => make(first, `/before${i}`)));
-  await masters.kill(dead);
-  const second = await masters.leader();
-  expect(second).not.toBe(first);
-  await second.barrier();
-  expect((await names(second)).length).toBe(500);
-  await make(second, '/after');
-  await masters.start([dead]);
-  await masters.settled();
-  expect(await masters.contents(dead)).toBe(await masters.contents(masters.nameOf(second)));
-  expect(await names(masters.get(dead))).toContain('after');
-});
+test.each(JOURNAL_STORES)(
+  '%s: a killed leader is replaced; restarted it replays its tail and follows',
+  async (store) => {
+    const masters = await cluster({ store });
+    const first = await masters.leader();
+    const dead = masters.nameOf(first);
+    await Promise.all(Array.from({ length: 500 }, (_, i) => make(first, `/before${i}`)));
+    await masters.kill(dead);
+    const second = await masters.leader();
+    expect(second).not.toBe(first);
+    await second.barrier();
+    expect((await names(second)).length).toBe(500);
+    await make(second, '/after');
+    await masters.start([dead]);
+    await masters.settled();
+    expect(await masters.contents(dead)).toBe(await masters.contents(masters.nameOf(second)));
+    expect(await names(masters.get(dead))).toContain('after');
+  },
+);
 
-test('all killed at once: everything acknowledged is there again', async () => {
-  const masters = await cluster();
+test.each(JOURNAL_STORES)('%s: all killed at once: everything acknowledged is there again', async (store) => {
+  const masters = await cluster({ store });
   await Promise.all(Array.from({ length: 300 }, async (_, i) => make(await masters.leader(), `/n${i}`)));
   for (const name of masters.names) await masters.kill(name);
   await masters.start();
@@ -176,8 +180,8 @@ test('under cuts of the leader, what succeeded is there exactly once and what wa
     if (fate !== 'unknown') expect([name, there.has(name)]).toEqual([name, fate === 'done']);
 });
 
-test('a master that was away is caught up from the disk, past the memory of the others', async () => {
-  const masters = await cluster({ recentBytes: 20_000 });
+test.each(JOURNAL_STORES)('%s: a master that was away is caught up from the disk', async (store) => {
+  const masters = await cluster({ recentBytes: 20_000, store });
   const leader = await masters.leader();
   const away = masters.names.find((name) => name !== masters.nameOf(leader))!;
   await masters.stop(away);
