@@ -3,18 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Timers } from '../base/clock.ts';
 import { DataFolder } from '../host/data-folder.ts';
+import { systemFiles } from '../host/file-operations.ts';
 import { copyLevel } from '../host/level-copy.ts';
-import { LevelDatabase } from '../host/level-database.ts';
 import { findTableDamage } from '../host/level-table-check.ts';
 import { opening, type Scope } from '../host/scope.ts';
 import { type ErrorCode, SluiceError } from '../model/errors.ts';
 import type { Ballot } from '../raft/effect.ts';
 import type { Entry } from '../raft/entry.ts';
-import { type LogIndex, ORIGIN, type Position } from '../raft/position.ts';
+import type { LogIndex, Position } from '../raft/position.ts';
 import { decodeJournalEntry } from '../wire/codec/command.ts';
-import { decodeLogBase, decodeLogMark, type LogBase, type LogMark } from '../wire/codec/log-record.ts';
 import { readBinding } from './cluster-id.ts';
-import { BASE_KEY, damaged, FIRST_BLOCK_KEY, LAST_BLOCK_KEY, LogScan, MARK_KEY, WAY_OUT } from './level-log-scan.ts';
+import { type JournalScan, LevelJournalScan, SegmentJournalScan } from './journal-scan.ts';
+import { journalFiles, storeKindOf } from './journal-store-kind.ts';
+import { damaged, WAY_OUT } from './level-log-scan.ts';
 import { LevelStateStore } from './level-state-store.ts';
 import { checkStatePosition } from './state-position.ts';
 
@@ -48,19 +49,9 @@ export interface JournalReport {
 /** Told of entries that were verified, and of how many there should be. */
 export type InspectionProgress = (verified: number, expected: number) => void;
 
-const LEVEL_OPTIONS = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
-
-/** An open journal that is read from its begin. */
-interface Reading {
-  readonly level: LevelDatabase<Uint8Array>;
-  readonly start: LogBase;
-  readonly mark: LogMark | undefined;
-  readonly scan: LogScan;
-}
-
 /**
  * Looks at the journal of a stopped master. It takes the data folder as a master does (which writes `lock` and
- * `process.pid` in it), and reads journal and state from temporary copies, see `copyLevel`: nothing in them is changed,
+ * `process.pid` in it), and reads LevelDBs from temporary copies, see `copyLevel`: nothing in them is changed,
  * however damaged they are. LevelDB's own log, and the checksums of its tables, are verified before LevelDB sees
  * them. Of the state nothing more than these and its position is verified.
  */
@@ -104,20 +95,16 @@ export class JournalInspection {
       }
     };
     const bound = await attempt(() => readBinding(this.#folder));
-    const reading = await attempt(() => this.#begin(signal));
+    const scan = await attempt(() => this.#begin(signal));
     let verified = false;
-    if (reading !== undefined) {
-      const act = () => this.#verify(reading, progress, signal);
-      verified = (await attempt(act)) ?? false;
-      await reading.level.close();
+    if (scan !== undefined) {
+      verified = (await attempt(() => this.#verify(scan, progress, signal))) ?? false;
+      await scan.close();
     }
     const state = await attempt(() => this.#statePosition(signal));
-    if (verified && reading !== undefined && state !== undefined) {
-      const { start, scan } = reading;
-      const log = { base: start.base, last: scan.last, runs: scan.runs };
-      await attempt(async () => checkStatePosition(this.#folder.path, state, log));
-    }
-    const found = reading === undefined ? {} : reported(reading);
+    if (verified && scan !== undefined && state !== undefined)
+      await attempt(async () => checkStatePosition(this.#folder.path, state, scan));
+    const found = scan === undefined ? {} : reported(scan);
     return { folder: this.#folder.path, ...bound, ...found, ...(state === undefined ? {} : { state }), problems };
   }
 
@@ -130,25 +117,26 @@ export class JournalInspection {
     to: LogIndex | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<readonly Entry[]> {
-    const { level, start, mark, scan } = await this.#begin(signal);
+    const scan = await this.#begin(signal);
     try {
-      const [first, last] = [start.base.index + 1, mark?.last.index ?? 0];
+      const [first, last] = [scan.base.index + 1, await scan.findLast()];
       if ((from ?? first) < first || (from ?? 0) > last || (to ?? last) > last || (to ?? first) < first) {
         const has = last < first ? 'no entries' : `entries ${first} to ${last}`;
         throw new SluiceError('NOT_FOUND', `The journal in ${this.#folder.path} has ${has}: ask for some of these`);
       }
       const inside = ({ index }: Entry) => index >= (from ?? first) && index <= (to ?? last);
-      for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) {
+      let shown = first - 1;
+      for await (const entries of scan.entries()) {
         signal.throwIfAborted();
-        yield scan.add(key, record).filter(inside);
-        if (to !== undefined && scan.last.index >= to) return;
+        shown = entries.at(-1)?.index ?? shown;
+        yield entries.filter(inside);
+        if (to !== undefined && shown >= to) return;
       }
-      scan.finish(mark);
     } catch (thrown) {
       signal.throwIfAborted();
       throw this.#named(thrown);
     } finally {
-      await level.close();
+      await scan.close();
     }
   }
 
@@ -156,32 +144,24 @@ export class JournalInspection {
     return this.#scope.close();
   }
 
-  async #begin(signal: AbortSignal): Promise<Reading> {
-    const copy = await this.#copied('journal', signal);
-    const level = await LevelDatabase.openBinary(copy, LEVEL_OPTIONS).catch((thrown: unknown) => {
-      throw this.#named(thrown);
-    });
+  async #begin(signal: AbortSignal): Promise<JournalScan> {
+    const folder = this.#folder.at('journal');
     try {
-      const baseRecord = level.getSync(BASE_KEY);
-      const markRecord = level.getSync(MARK_KEY);
-      const start = baseRecord === undefined ? { base: ORIGIN, chain: 0 } : decodeLogBase(baseRecord);
-      const mark = markRecord === undefined ? undefined : decodeLogMark(markRecord);
-      return { level, start, mark, scan: new LogScan(this.#folder.at('journal'), start) };
+      if (storeKindOf(await journalFiles(folder)) === 'segments')
+        return await SegmentJournalScan.open(systemFiles, folder);
+      return await LevelJournalScan.open(await this.#copied('journal', signal), folder);
     } catch (thrown) {
-      await level.close();
       throw this.#named(thrown);
     }
   }
 
-  async #verify({ level, start, mark, scan }: Reading, told: InspectionProgress, signal: AbortSignal): Promise<true> {
-    const { index } = start.base;
-    const expected = Math.max(0, (mark?.last.index ?? 0) - index);
-    for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) {
+  async #verify(scan: JournalScan, told: InspectionProgress, signal: AbortSignal): Promise<true> {
+    const { index } = scan.base;
+    for await (const entries of scan.verify()) {
       signal.throwIfAborted();
-      for (const entry of scan.add(key, record)) this.#decode(entry);
-      told(scan.last.index - index, expected);
+      for (const entry of entries) this.#decode(entry);
+      told(Math.max(0, scan.last.index - index), Math.max(0, scan.expected - index));
     }
-    scan.finish(mark);
     return true;
   }
 
@@ -242,12 +222,12 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   EXHAUSTED: 'free space in the folder for temporary files, and check again',
 };
 
-function reported({ start, mark, scan }: Reading): Omit<JournalReport, 'folder' | 'problems'> {
-  const firstTerm = scan.runs[0]?.term;
+function reported({ base, last, runs, ballot, commit }: JournalScan): Omit<JournalReport, 'folder' | 'problems'> {
+  const firstTerm = runs[0]?.term;
   return {
-    base: start.base,
-    last: scan.last,
+    base,
+    last,
     ...(firstTerm === undefined ? {} : { firstTerm }),
-    ...(mark === undefined ? {} : { ballot: mark.ballot, commit: mark.commit }),
+    ...(ballot === undefined || commit === undefined ? {} : { ballot, commit }),
   };
 }

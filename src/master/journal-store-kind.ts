@@ -20,7 +20,7 @@ export function storeKindOf(names: readonly string[]): JournalStoreKind | undefi
   return names.some((name) => name.startsWith('meta-') || name.endsWith('.segment')) ? 'segments' : undefined;
 }
 
-/** @throws SluiceError INVALID_ARGUMENT when another store made the journal in `folder`, which has files of these names */
+/** @throws SluiceError INVALID_ARGUMENT when another store made the journal in `folder`, which has these files */
 export function checkStoreKind(folder: string, names: readonly string[], wanted: JournalStoreKind): void {
   const found = storeKindOf(names);
   if (found === undefined || found === wanted) return;

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { dirname } from 'node:path';
 import { assert, must } from '../base/assert.ts';
 import { type FileOperations, systemFiles } from '../host/file-operations.ts';
@@ -19,7 +18,7 @@ import {
 import { FrameIndex, type IndexedFrame } from './frame-index.ts';
 import { checkStoreKind } from './journal-store-kind.ts';
 import { type Segment, SegmentFiles } from './segment.ts';
-import { readSegmentMeta, SEGMENT_NAME, writeSegmentMeta } from './segment-meta.ts';
+import { newSegmentMeta, readSegmentMeta, SEGMENT_NAME, writeSegmentMeta } from './segment-meta.ts';
 import { damagedAt, SegmentScan } from './segment-scan.ts';
 
 export interface SegmentLogOptions {
@@ -155,7 +154,7 @@ export class SegmentLogStore implements LogStore {
     const names = await this.#files.list(this.#folder);
     checkStoreKind(this.#folder, names, 'segments');
     const found = await readSegmentMeta(this.#files, this.#folder, names);
-    const meta = found?.meta ?? newMeta();
+    const meta = found?.meta ?? newSegmentMeta();
     if (found?.both !== true) {
       await writeSegmentMeta(this.#files, this.#folder, meta);
       await this.#files.syncFolder(this.#folder);
@@ -442,18 +441,4 @@ export class SegmentLogStore implements LogStore {
       options,
     );
   }
-}
-
-function newMeta(): SegmentMeta {
-  return {
-    generation: 1,
-    salt: randomInt(1, 2 ** 32),
-    sequence: 0,
-    ballot: { term: 0, votedFor: undefined },
-    commit: 0,
-    base: ORIGIN,
-    baseChain: 0,
-    nextId: 1,
-    segments: [],
-  };
 }

@@ -1,6 +1,8 @@
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { FileOperations } from '../host/file-operations.ts';
 import { SluiceError } from '../model/errors.ts';
+import { ORIGIN } from '../raft/position.ts';
 import { decodeSegmentMeta, encodeSegmentMeta, type SegmentMeta } from '../wire/codec/segment-record.ts';
 import { WAY_OUT } from './level-log-scan.ts';
 
@@ -12,6 +14,21 @@ export interface FoundMeta {
   readonly meta: SegmentMeta;
   /** Both files say it. */
   readonly both: boolean;
+}
+
+/** What the meta files of a new journal say. */
+export function newSegmentMeta(): SegmentMeta {
+  return {
+    generation: 1,
+    salt: randomInt(1, 2 ** 32),
+    sequence: 0,
+    ballot: { term: 0, votedFor: undefined },
+    commit: 0,
+    base: ORIGIN,
+    baseChain: 0,
+    nextId: 1,
+    segments: [],
+  };
 }
 
 /**

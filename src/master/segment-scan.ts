@@ -222,7 +222,8 @@ export class SegmentScan {
   async #checkTorn(window: SegmentWindow, name: string, offset: number): Promise<void> {
     const { salt, sequence } = this.#meta;
     if (this.#sequence < sequence) {
-      const what = `its last ${sequence - this.#sequence} writes are damaged or missing, ${this.#meta.commit} was committed`;
+      const writes = sequence - this.#sequence;
+      const what = `its last ${writes} writes are damaged or missing, ${this.#meta.commit} was committed`;
       throw this.#damaged(name, offset, what);
     }
     const search = new FrameSearch(window, salt);

@@ -8,7 +8,9 @@ import { nodeTimers } from '../../src/host/node-timers.ts';
 import { bindFolder } from '../../src/master/cluster-id.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
 import { LevelStateStore } from '../../src/master/level-state-store.ts';
+import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
 import type { Entry } from '../../src/raft/entry.ts';
+import type { LogStore } from '../../src/raft/log-store.ts';
 import { encodeJournalEntry } from '../../src/wire/codec/command.ts';
 import { entry as unreadable } from '../contract/log-store.contract.ts';
 import { Shell } from './shell.ts';
@@ -29,11 +31,15 @@ const noop = (index: number, term: number): Entry => ({ index, term, kind: 'noop
 const LOG: readonly Entry[] = [noop(1, 1), command(2, 1), command(3, 1), noop(4, 3), command(5, 3), command(6, 3)];
 
 /** The data folder of a master that has stopped, with one write for each entry. */
-async function master(entries: readonly Entry[] = LOG, applied: readonly Entry[] = LOG.slice(0, 5)): Promise<string> {
+async function master(
+  entries: readonly Entry[] = LOG,
+  applied: readonly Entry[] = LOG.slice(0, 5),
+  store: (folder: string) => LogStore = (folder) => new LevelLogStore(folder),
+): Promise<string> {
   const path = join(shell.folder, 'm1');
   const folder = await DataFolder.open(path, 'master');
   await bindFolder(folder, 'the-cluster', 'm1');
-  const log = new LevelLogStore(folder.at('journal'));
+  const log = store(folder.at('journal'));
   await log.open();
   await log.write({ ballot: { term: 3, votedFor: 'm2' }, entries: [], commit: 0 });
   for (const each of entries) await log.write({ entries: [each], commit: Math.min(each.index, 5) });
@@ -72,9 +78,16 @@ function flip(file: string, at: number): void {
   writeFileSync(file, bytes);
 }
 
+/** Small files, so that there are several. */
+const segments = (folder: string) => new SegmentLogStore(folder, { segmentBytes: 256 });
+const STORES: readonly (readonly [string, (folder: string) => LogStore])[] = [
+  ['level', (folder) => new LevelLogStore(folder)],
+  ['segments', segments],
+];
+
 describe('journal check', () => {
-  test('shows what is there and changes nothing', async () => {
-    const path = await master();
+  test.each(STORES)('shows what is there and changes nothing: %s', async (_, store) => {
+    const path = await master(LOG, LOG.slice(0, 5), store);
     const before = content(path);
     expect((await shell.out('journal', 'check', '--folder', 'm1')).split('\n')).toEqual([
       `folder      ${path}`,
@@ -157,6 +170,23 @@ describe('journal check', () => {
     ]);
   });
 
+  test('damage of a segment file is found, with its place, and left as it is', async () => {
+    const path = await master(LOG, LOG.slice(0, 5), segments);
+    const [file = ''] = readdirSync(join(path, 'journal')).filter((name) => name.startsWith('0000000000000003-'));
+    flip(join(path, 'journal', file), 60);
+    const before = content(path);
+    const { code, out } = await shell.run('journal', 'check', '--folder', 'm1');
+    expect(code).toBe(70);
+    expect(out).toMatch(
+      /problem +CORRUPT: Journal \S+m1\/journal is damaged at entry 3, in \S+\.segment at byte \d+ \(/,
+    );
+    expect(out).toMatch(/last +2 of term 1\n/);
+    expect(out).toMatch(/what to do +stop this master, move its data folder away/);
+    expect(content(path)).toEqual(before);
+    const dump = await shell.run('journal', 'dump', '--folder', 'm1');
+    expect(dump).toMatchObject({ code: 70, out: '1\t1\tnoop\t""\n2\t1\tcommand\t{"kind":"heldByAll","index":1}\n' });
+  });
+
   test('each part that is damaged is told of', async () => {
     const path = await master();
     writeFileSync(join(path, 'cluster.json'), '{');
@@ -197,8 +227,8 @@ describe('journal dump', () => {
     expect(out).not.toContain('hush');
   });
 
-  test('prints entries', async () => {
-    await master();
+  test.each(STORES)('prints entries: %s', async (_, store) => {
+    await master(LOG, LOG.slice(0, 5), store);
     expect(await shell.out('journal', 'dump', '--folder', 'm1')).toBe(
       '1\t1\tnoop\t""\n' +
         '2\t1\tcommand\t{"kind":"heldByAll","index":1}\n' +
@@ -211,6 +241,26 @@ describe('journal dump', () => {
       '{"index":3,"term":1,"kind":"command","content":{"kind":"heldByAll","index":2}}\n' +
         '{"index":4,"term":3,"kind":"noop","content":""}\n',
     );
+  });
+
+  test('leaves out what later writes have replaced', async () => {
+    const path = await master(LOG, [], segments);
+    const log = segments(join(path, 'journal'));
+    await log.open();
+    await log.write({ ballot: { term: 9, votedFor: 'm1' }, truncateFrom: 6, entries: [], commit: 5 });
+    await log.write({ entries: [noop(6, 9), command(7, 9)], commit: 5 });
+    await log.write({ truncateFrom: 7, entries: [noop(7, 10)], commit: 6 });
+    await log.compact({ index: 4, term: 3 });
+    await log.close();
+    const out = await shell.out('journal', 'dump', '--folder', 'm1');
+    expect(out.split('\n').map((line) => line.split('\t').slice(0, 3).join(' '))).toEqual([
+      '5 3 command',
+      '6 9 noop',
+      '7 10 noop',
+      '',
+    ]);
+    const { code, err } = await shell.run('journal', 'dump', '--folder', 'm1', '--from', '4');
+    expect([code, err]).toEqual([1, expect.stringContaining('has entries 5 to 7')]);
   });
 
   test.each([

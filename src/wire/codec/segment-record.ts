@@ -8,11 +8,12 @@ import { type Chain, encodedEntriesBytes, encodeEntries } from './log-record.ts'
 import { fromSealedBytes, listOf, number, optional, row, text, toSealedBytes } from './shape.ts';
 
 /**
- * Frames of the journal's segment files, one for each write: `magic u32 | length u32 | sequence u48 | format u8 | voter
- * length u8 | first u48 | count u32 | commit u48 | ballot's term u48 | chain before u32 | chain after u32 | entries' length
- * u32 | zero u16 | crc u32 | voter | entries | zeroes up to a multiple of 8`, big-endian. The checksum is that of the
- * header with the voter, begun with the store's salt, so that no bytes that a client put into an entry, nor a file of
- * another store, pass for a frame. Entries, and the chain that checks them, are those of a block (log-record.ts).
+ * Frames of the journal's segment files, one for each write: `magic u32 | length u32 | sequence u48 | format u8 |
+ * voter length u8 | first u48 | count u32 | commit u48 | ballot's term u48 | chain before u32 | chain after u32 |
+ * entries' length u32 | zero u16 | crc u32 | voter | entries | zeroes up to a multiple of 8`, big-endian. The checksum
+ * is that of the header with the voter, begun with the store's salt, so that no bytes that a client put into an entry,
+ * nor a file of another store, pass for a frame. Entries, and the chain that checks them, are those of a block
+ * (log-record.ts).
  */
 const MAGIC = 0x534c4a31;
 /** What frames begin with. */
@@ -120,7 +121,7 @@ export function decodeFrameHeader(bytes: Buffer, at: number, salt: number): Fram
   };
 }
 
-/** The entries of a frame as the chain reads them, from a buffer with the whole frame at `at`; undefined when damaged. */
+/** The entries of the whole frame at `at`, as the chain reads them; undefined when they are damaged. */
 export function entriesOfFrame(bytes: Buffer, at: number, header: FrameHeader): Buffer | undefined {
   const from = at + header.entriesAt;
   const entries = bytes.subarray(from, from + header.entriesBytes);
