@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { collectDefaultMetrics, type Metric, type MetricObject, type MetricType, Registry } from 'prom-client';
 import { assert } from '../base/assert.ts';
 
@@ -14,7 +15,14 @@ export interface Gauge {
 }
 
 export interface Histogram {
-  observe(value: number): void;
+  /** @param count how often `value` was seen; once unless given */
+  observe(value: number, count?: number): void;
+}
+
+/** One series as it is when somebody asks for the metrics. */
+export interface Reading {
+  readonly labels?: MetricLabels;
+  readonly value: number;
 }
 
 /** Bounds for durations in seconds, 50 µs to 10 s. */
@@ -36,7 +44,7 @@ interface Sample {
 }
 
 interface Series {
-  samples(): readonly Sample[];
+  samples(): readonly Sample[] | Promise<readonly Sample[]>;
 }
 
 class Tally implements Counter, Gauge, Series {
@@ -73,11 +81,11 @@ class BucketTally implements Histogram, Series {
     this.#counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(value: number): void {
+  observe(value: number, count = 1): void {
     let bucket = 0;
     while (bucket < this.#bounds.length && value > (this.#bounds[bucket] as number)) bucket += 1;
-    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
-    this.#sum += value;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + count;
+    this.#sum += count * value;
   }
 
   samples(): readonly Sample[] {
@@ -117,17 +125,17 @@ class Family {
   }
 
   /** Called by prom-client. */
-  get(): Promise<MetricObject & { values: unknown[] }> {
-    const samples = [...this.#series.values()].flatMap((series) => series.samples());
+  async get(): Promise<MetricObject & { values: unknown[] }> {
+    const samples = (await Promise.all([...this.#series.values()].map((series) => series.samples()))).flat();
     const values = samples.map(({ suffix, labels, value }) => ({ metricName: this.name + suffix, labels, value }));
-    return Promise.resolve({
+    return {
       name: this.name,
       help: this.#help,
       type: this.type as unknown as MetricType,
       aggregator: 'sum',
       collect: () => undefined,
       values,
-    });
+    };
   }
 }
 
@@ -143,6 +151,9 @@ export class Metrics {
   /** Adds what Node tells of the process: CPU, memory, event loop delay, garbage collection. */
   collectProcess(): void {
     collectDefaultMetrics({ register: this.#registry, prefix: 'sluice_host_' });
+    const busy = () => [{ value: performance.eventLoopUtilization().active / 1000 }];
+    const doc = 'Time that the event loop was busy; its rate is the saturation of the loop, 1 at most';
+    this.readWhenAsked('sluice_host_loop_busy_seconds_total', 'counter', doc, busy);
   }
 
   counter(name: string, doc: string, labels: MetricLabels = {}): Counter {
@@ -155,9 +166,19 @@ export class Metrics {
 
   /** A gauge without labels that is read when somebody asks for the metrics. */
   gaugeOf(name: string, doc: string, read: () => number): void {
+    this.readWhenAsked(name, 'gauge', doc, () => [{ value: read() }]);
+  }
+
+  /** All series of a name, read when somebody asks for the metrics; from one time to the next there may be others. */
+  readWhenAsked(
+    name: string,
+    type: 'gauge' | 'counter',
+    doc: string,
+    read: () => Iterable<Reading> | Promise<Iterable<Reading>>,
+  ): void {
     assert(!this.#families.has(name), `Metric ${name} is declared twice`);
-    const samples = () => [{ suffix: '', labels: {}, value: read() }];
-    this.#family(name, 'gauge', doc, {}).once({}, () => ({ samples }));
+    const samples = async () => [...(await read())].map(({ labels = {}, value }) => ({ suffix: '', labels, value }));
+    this.#family(name, type, doc, {}).once({}, () => ({ samples }));
   }
 
   histogram(name: string, doc: string, buckets: readonly number[], labels: MetricLabels = {}): Histogram {

@@ -38,6 +38,13 @@ export class AppendPump {
     this.#parts = parts;
   }
 
+  /** Frames that wait for the disk. */
+  get waiting(): number {
+    let count = 0;
+    for (const { waiting } of this.#lanes.values()) count += waiting.length;
+    return count;
+  }
+
   send(to: NodeId, message: Append): void {
     const lane = this.#lane(to);
     const filled = lane.draining ? undefined : this.#fromRing(message);

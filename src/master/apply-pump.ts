@@ -25,6 +25,12 @@ export interface ApplyPumpParts {
   failed(error: unknown): void;
 }
 
+/** Committed entries that wait. */
+interface Behind {
+  readonly to: LogIndex;
+  readonly sinceMs: number;
+}
+
 /** The event loop gets its turn after this long. */
 const SLICE_MS = 5;
 /** The clock is looked at after so many entries. */
@@ -44,6 +50,9 @@ export class ApplyPump {
   #readFrom: LogIndex = 0;
   /** Something else will call `run`: a read, the state store, or the next turn. */
   #waiting = false;
+  /** The oldest entries that are not applied, and those behind them: how far each goes, and when its first came. */
+  #front: Behind = { to: 0, sinceMs: 0 };
+  #rest: Behind | undefined;
   #stopped = false;
 
   constructor(parts: ApplyPumpParts) {
@@ -56,8 +65,15 @@ export class ApplyPump {
     return this.#committed - this.#parts.state.applied.index;
   }
 
+  /** For how long the oldest entry that is not applied has been committed; too long by at most one such time. */
+  get lagMs(): number {
+    return this.backlog === 0 ? 0 : this.#parts.clock.monotonicMs() - this.#front.sinceMs;
+  }
+
   /** Entries up to `to` are committed and durable here. */
   extend(to: LogIndex): void {
+    if (this.backlog === 0) this.#front = { to, sinceMs: this.#parts.clock.monotonicMs() };
+    else this.#rest = { to, sinceMs: this.#rest?.sinceMs ?? this.#parts.clock.monotonicMs() };
     this.#committed = to;
   }
 
@@ -88,6 +104,10 @@ export class ApplyPump {
     } catch (thrown) {
       this.#parts.failed(thrown);
       return;
+    }
+    if (this.#rest !== undefined && state.applied.index >= this.#front.to) {
+      this.#front = this.#rest;
+      this.#rest = undefined;
     }
     if (count > 0) this.#parts.sliced(count, clock.monotonicMs() - began);
   }

@@ -1,6 +1,7 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { ValuesOf } from '../host/config/option.ts';
+import { folderBytes } from '../host/folder-bytes.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
@@ -62,6 +63,14 @@ function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
   return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 2 * electionTicks };
 }
 
+/** What the databases take on the disk. */
+function exposeDiskUse(metrics: Metrics, folder: string): void {
+  for (const name of ['journal', 'state']) {
+    const read = async () => [{ value: await folderBytes(`${folder}/${name}`) }];
+    metrics.readWhenAsked(`sluice_master_${name}_disk_bytes`, 'gauge', `Bytes of the files of the ${name}`, read);
+  }
+}
+
 /**
  * Opens state and journal, checks that they belong together, and starts.
  * @throws SluiceError CORRUPT when the journal lost entries, and as the stores do.
@@ -82,6 +91,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
     values.store === 'level'
       ? new LevelLogStore(`${folder}/journal`)
       : new SegmentLogStore(`${folder}/journal`, { segmentBytes: values.segmentSize });
+  exposeDiskUse(metrics, folder);
   try {
     const stored = await log.open();
     checkStatePosition(folder, state.applied, stored);

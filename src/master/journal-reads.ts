@@ -1,6 +1,8 @@
+import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { ReadToken } from '../raft/event.ts';
 import type { LogIndex } from '../raft/position.ts';
+import type { JournalMetrics } from './journal-metrics.ts';
 
 /** Somebody who waits until the state is fresh enough. */
 export interface Reader {
@@ -8,9 +10,14 @@ export interface Reader {
   reject(error: SluiceError): void;
 }
 
-interface Ready {
-  readonly index: LogIndex;
+/** Readers behind one question. */
+interface Asked {
   readonly readers: readonly Reader[];
+  readonly sinceMs: number;
+}
+
+interface Ready extends Asked {
+  readonly index: LogIndex;
 }
 
 /** Readers at the door in one turn, across all stages. */
@@ -22,10 +29,22 @@ const MAX_READERS = 65_536;
  */
 export class JournalReads {
   #collected: Reader[] = [];
-  readonly #asked = new Map<ReadToken, readonly Reader[]>();
+  readonly #clock: Clock;
+  readonly #metrics: JournalMetrics;
+  readonly #asked = new Map<ReadToken, Asked>();
   #ready: Ready[] = [];
   #lastToken: ReadToken = 0;
   #waiting = 0;
+
+  constructor(clock: Clock, metrics: JournalMetrics) {
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /** Readers, wherever they are. */
+  get waiting(): number {
+    return this.#waiting;
+  }
 
   /** @throws SluiceError EXHAUSTED when too many wait. */
   add(reader: Reader): void {
@@ -39,19 +58,20 @@ export class JournalReads {
   ask(): ReadToken | undefined {
     if (this.#collected.length === 0) return undefined;
     this.#lastToken += 1;
-    this.#asked.set(this.#lastToken, this.#collected);
+    this.#asked.set(this.#lastToken, { readers: this.#collected, sinceMs: this.#clock.monotonicMs() });
+    this.#metrics.asked(this.#collected.length);
     this.#collected = [];
     return this.#lastToken;
   }
 
   /** The readers behind `token` may read when `index` is applied. */
   answered(token: ReadToken, index: LogIndex): void {
-    const readers = this.#take(token);
-    if (readers.length > 0) this.#ready.push({ index, readers });
+    const asked = this.#take(token);
+    if (asked !== undefined) this.#ready.push({ index, ...asked });
   }
 
   failed(token: ReadToken, error: SluiceError): void {
-    this.#reject(this.#take(token), error);
+    this.#reject(this.#take(token)?.readers ?? [], error);
   }
 
   /** Everything up to `index` is applied. */
@@ -60,24 +80,27 @@ export class JournalReads {
     const now = this.#ready.filter((each) => each.index <= index);
     if (now.length === 0) return;
     this.#ready = this.#ready.filter((each) => each.index > index);
-    for (const { readers } of now) {
+    const nowMs = this.#clock.monotonicMs();
+    for (const { readers, sinceMs } of now) {
       this.#waiting -= readers.length;
+      this.#metrics.readsWaited(readers.length, nowMs - sinceMs);
       for (const reader of readers) reader.resolve();
     }
   }
 
   failAll(error: SluiceError): void {
-    const all = [this.#collected, ...this.#asked.values(), ...this.#ready.map((each) => each.readers)];
+    const asked = [...this.#asked.values(), ...this.#ready];
+    const all = [this.#collected, ...asked.map(({ readers }) => readers)];
     this.#collected = [];
     this.#asked.clear();
     this.#ready = [];
     for (const readers of all) this.#reject(readers, error);
   }
 
-  #take(token: ReadToken): readonly Reader[] {
-    const readers = this.#asked.get(token) ?? [];
+  #take(token: ReadToken): Asked | undefined {
+    const asked = this.#asked.get(token);
     this.#asked.delete(token);
-    return readers;
+    return asked;
   }
 
   #reject(readers: readonly Reader[], error: SluiceError): void {

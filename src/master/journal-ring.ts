@@ -29,11 +29,15 @@ export class JournalRing {
     return this.#bytes;
   }
 
+  get count(): number {
+    return this.#entries.length - this.#head;
+  }
+
   /** The log changed: entries from `truncateFrom` on are gone, `entries` come behind. */
   stage(entries: readonly Entry[], truncateFrom: LogIndex | undefined): void {
     if (truncateFrom !== undefined) this.#truncate(truncateFrom);
     for (const entry of entries) {
-      if (entry.index !== this.#first + this.#count) assert(false, `Entry ${entry.index} does not follow in the ring`);
+      if (entry.index !== this.#first + this.count) assert(false, `Entry ${entry.index} does not follow in the ring`);
       this.#entries.push(entry);
       this.#bytes += entrySizeBytes(entry);
     }
@@ -54,7 +58,7 @@ export class JournalRing {
    * Entries `from … to`, cut behind the one that reaches `maxBytes`; undefined when they are not all here.
    */
   range(from: LogIndex, to: LogIndex, maxBytes: number): readonly Entry[] | undefined {
-    if (from < this.#first || to >= this.#first + this.#count) return undefined;
+    if (from < this.#first || to >= this.#first + this.count) return undefined;
     const start = this.#head + from - this.#first;
     const all = this.#entries.slice(start, start + to - from + 1) as Entry[];
     let bytes = 0;
@@ -63,10 +67,6 @@ export class JournalRing {
       bytes += entrySizeBytes(all[i] as Entry);
     }
     return all;
-  }
-
-  get #count(): number {
-    return this.#entries.length - this.#head;
   }
 
   #truncate(from: LogIndex): void {
@@ -84,7 +84,7 @@ export class JournalRing {
   }
 
   #evict(): void {
-    while (this.#bytes > this.#maxBytes && this.#count > 0 && this.#first <= this.#durable) {
+    while (this.#bytes > this.#maxBytes && this.count > 0 && this.#first <= this.#durable) {
       this.#bytes -= entrySizeBytes(this.#entries[this.#head] as Entry);
       // The slot lets go of the bytes at once; the array itself is shortened now and then.
       this.#entries[this.#head] = undefined;

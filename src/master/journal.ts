@@ -24,7 +24,8 @@ import { AppendPump } from './append-pump.ts';
 import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
 import { notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
-import { exposeGauges, JournalMetrics } from './journal-metrics.ts';
+import { exposeJournal } from './journal-gauges.ts';
+import { JournalMetrics } from './journal-metrics.ts';
 import { quorumInfo } from './journal-quorum.ts';
 import { JournalReads } from './journal-reads.ts';
 import { JournalRing } from './journal-ring.ts';
@@ -83,9 +84,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly #apply: ApplyPump;
   readonly #compaction: JournalCompaction;
   readonly #waiters = new Waiters();
-  readonly #reads = new JournalReads();
+  readonly #reads: JournalReads;
   readonly #listeners = new Set<StateListener>();
-  readonly #heardMs = new Map<NodeId, number>();
   readonly #transport: Transport;
   readonly #ticker: Ticker;
   #inbox: Event[] = [];
@@ -108,9 +108,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   constructor(parts: JournalParts) {
     const { name, members, limits, stored, state, log, clock, random } = parts;
+    assert(members.has(name), 'This master is among the members');
     this.#parts = parts;
     this.state = state;
-    this.#metrics = new JournalMetrics(parts.metrics);
+    this.#metrics = new JournalMetrics(parts.metrics, clock);
+    this.#reads = new JournalReads(clock, this.#metrics);
     this.#term = stored.ballot.term;
     const membership = state.membership ?? membershipOf([...members.keys()]);
     this.#raft = new Raft({ ...limits, id: name, membership, stored, applied: state.applied.index, random });
@@ -148,7 +150,17 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       sliced: (entries, ms) => this.#sliced(entries, ms),
       failed,
     });
-    this.#exposeGauges();
+    exposeJournal(parts.metrics, {
+      raft: this.#raft,
+      waiters: this.#waiters,
+      reads: this.#reads,
+      ring: this.#ring,
+      storage: this.#storage,
+      appends: this.#appends,
+      apply: this.#apply,
+      state,
+      arriving: () => this.#inbox.length + this.#proposals.length,
+    });
     this.#transport = parts.connect(this);
     this.#ticker = this.#startTicker();
     this.#schedule();
@@ -192,10 +204,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       status: this.#raft.status(),
       appliedIndex: this.state.applied.index,
       members: this.#parts.members,
-      sinceHeardMs: (peer) => {
-        const heard = this.#heardMs.get(peer);
-        return heard === undefined ? -1 : Math.round(this.#parts.clock.monotonicMs() - heard);
-      },
+      sinceHeardMs: (peer) => this.#metrics.contacts.silenceMs(peer),
     });
   }
 
@@ -228,11 +237,12 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   receive(from: NodeId, message: Message): void {
     if (!this.#parts.members.has(from)) return;
-    this.#heardMs.set(from, this.#parts.clock.monotonicMs());
+    this.#metrics.contacts.heard(from, message);
     this.#arrive({ kind: 'receive', from, message });
   }
 
   peerReachable(peer: NodeId): void {
+    this.#metrics.contacts.connected(peer);
     this.#arrive({ kind: 'peerReachable', peer });
   }
 
@@ -277,6 +287,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   #submit(bytes: Uint8Array, waiter: Waiter): void {
+    this.#metrics.stages.came();
     this.#lastProposal += 1;
     this.#proposals.push({ id: this.#lastProposal, bytes });
     this.#proposers.push(waiter);
@@ -299,6 +310,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#inbox = [];
     const proposals = this.#proposals;
     const proposers = this.#proposers;
+    const { last } = this.#waiters;
     if (proposals.length > 0) {
       this.#proposals = [];
       this.#proposers = [];
@@ -310,14 +322,15 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     try {
       const firstProposal = proposals[0]?.id ?? 0;
       for (const effect of this.#raft.stepAll(events)) this.#perform(effect, firstProposal, proposers);
-      if (events.some((event) => event.kind === 'persisted')) this.#ring.markDurable(this.#raft.status().durable);
+      if (events.some((event) => event.kind === 'persisted')) this.#ring.markDurable(this.#raft.log.durable);
     } catch (thrown) {
       this.#fatal(thrown);
       for (const proposer of proposers) proposer.reject(unknownFate('This master has failed'));
       return;
     }
+    this.#metrics.stages.turned(this.#waiters, last, began, this.#raft.log);
     this.#apply.run();
-    this.#metrics.turned(this.#parts.clock.monotonicMs() - began);
+    this.#metrics.turned(events.length, proposals.length, this.#parts.clock.monotonicMs() - began);
   }
 
   #perform(effect: Effect, firstProposal: ProposalId, proposers: readonly Waiter[]): void {
@@ -362,7 +375,9 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   #transmit(to: NodeId, message: Message): void {
-    if (this.#stopped === undefined) this.#transport.send(to, message);
+    if (this.#stopped !== undefined) return;
+    this.#metrics.contacts.sent(to, message);
+    this.#transport.send(to, message);
   }
 
   #drop(proposer: Waiter, reason: DropReason, leader: NodeId | undefined): void {
@@ -376,6 +391,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     if (this.#role === 'leader' && (role !== 'leader' || term !== this.#term)) {
       const lost = this.#waiters.clear();
       this.#metrics.lost(lost.length);
+      this.#metrics.stages.clear();
       this.#noting = false;
       for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#parts.name} has lost leadership`));
     }
@@ -383,7 +399,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#term = term;
     this.#leader = leader;
     if (role !== 'leader') this.#leading = false;
-    this.#metrics.roleChanged(role, term);
+    this.#metrics.roleChanged(role);
     this.#parts.logger.info({ role, term, leader }, 'role changed');
     this.#tellLeadership(before);
   }
@@ -415,6 +431,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#metrics.applied(entries, ms);
     const { index } = this.state.applied;
     this.#reads.applied(index);
+    this.#metrics.stages.applied(index);
     // Not urgent: it travels with the next turn.
     this.#inbox.push({ kind: 'applied', index });
   }
@@ -478,20 +495,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
         this.#metrics.stalled(lateMs);
         this.#parts.logger.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
       },
-    });
-  }
-
-  #exposeGauges(): void {
-    const { state } = this;
-    assert(this.#parts.members.has(this.#parts.name), 'This master is among the members');
-    exposeGauges(this.#parts.metrics, {
-      commit: () => this.#raft.status().commit,
-      applied: () => state.applied.index,
-      last: () => this.#raft.status().last.index,
-      waiting: () => this.#waiters.size,
-      ringBytes: () => this.#ring.bytes,
-      pendingRows: () => state.pendingRows,
-      cachedBytes: () => state.cachedBytes,
     });
   }
 }

@@ -22,6 +22,7 @@ import type { Journal } from './journal.ts';
 import { openJournal, parsePeers } from './journal-open.ts';
 import { parseMemberAddresses, splitAddress } from './member-addresses.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
+import { readinessOf } from './readiness.ts';
 import { MasterServices } from './services.ts';
 
 export interface MasterParts {
@@ -88,10 +89,16 @@ export class Master implements Closeable {
     const transport = scope.own('raft transport', newTransport(parts, clusterId));
     if (!shared) await serve(parts, scope, 'raft server', raft.port, [transport.service]);
     scope.onClose('raft streams', () => transport.close());
+    let readiness = (): Readiness => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
+    const at = { host: service.host, port: service.statusPort };
+    const asked = { ...at, token: parts.token, metrics, readiness: () => readiness() };
+    const status = scope.own('status server', await StatusServer.open(asked));
     const journal = scope.own('journal', await startJournal(parts, folder, transport, peers));
+    readiness = readinessOf(journal, service.rootUfs);
     const services = scope.own('services', newServices(parts, journal, clusterId, addressOf));
 
-    const metadata = new MetadataServer({ handlers: services.handlers, clock: parts.clock, timers, logger });
+    const { handlers } = services;
+    const metadata = new MetadataServer({ handlers, clock: parts.clock, timers, logger, metrics });
     const offered: GrpcService[] = [
       metadata.service,
       registryService((stream) => services.workers.connect(stream)),
@@ -103,12 +110,6 @@ export class Master implements Closeable {
     scope.onClose('worker streams', () => services.workers.close());
     scope.onClose('client sessions', () => metadata.close());
     if (shared) scope.onClose('raft streams', () => transport.close());
-    const readiness = () => readinessOf(journal, service.rootUfs);
-    const at = { host: service.host, port: service.statusPort };
-    const status = scope.own(
-      'status server',
-      await StatusServer.open({ ...at, token: parts.token, metrics, readiness }),
-    );
     const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
     logger.info(fields, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);
@@ -126,9 +127,9 @@ export class Master implements Closeable {
 }
 
 function newTransport(parts: MasterParts, clusterId: string): RaftTransport {
-  const { quorum, token, timers, random, logger } = parts;
+  const { quorum, token, timers, random, logger, metrics } = parts;
   const incarnation = randomUUID();
-  return new RaftTransport({ self: quorum.name, clusterId, incarnation, token, timers, random, logger });
+  return new RaftTransport({ self: quorum.name, clusterId, incarnation, token, timers, random, logger, metrics });
 }
 
 async function serve(
@@ -200,16 +201,4 @@ function rootMount({ service }: MasterParts): Omit<MountRequest, 'path'> | undef
     options[pair.slice(0, at)] = pair.slice(at + 1);
   }
   return { uri, options, readOnly, syncIntervalMs };
-}
-
-function readinessOf(journal: Journal, rootUfs: string): Readiness {
-  const { leading, leader } = journal.leadership();
-  if (!leading && leader === undefined) return { ready: false, reason: 'No leader is known: a majority must be up' };
-  if (journal.state.get('cluster', '') === undefined) {
-    return { ready: false, reason: 'The namespace is not formatted yet, or not known here: the leader sees to it' };
-  }
-  if (rootUfs !== '' && journal.state.get('counters', '')?.nextMountId === 1) {
-    return { ready: false, reason: `${rootUfs} is not mounted at / yet: the log of the leader says why` };
-  }
-  return { ready: true };
 }

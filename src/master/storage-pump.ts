@@ -30,9 +30,21 @@ export class StoragePump {
   #held: Held[] = [];
   #heldFor: WriteId = 0;
   #flight: Promise<void> = Promise.resolve();
+  /** When the write in flight began. */
+  #beganMs: number | undefined;
 
   constructor(parts: StoragePumpParts) {
     this.#parts = parts;
+  }
+
+  /** Age of the write in flight; 0 when there is none. */
+  get ageMs(): number {
+    return this.#beganMs === undefined ? 0 : this.#parts.clock.monotonicMs() - this.#beganMs;
+  }
+
+  /** Messages that wait for it. */
+  get held(): number {
+    return this.#held.length;
   }
 
   /** Begins a write; `hold` may be called for it until it is done. */
@@ -56,6 +68,7 @@ export class StoragePump {
   async #write(write: Write, held: Held[]): Promise<void> {
     const { log, clock, metrics } = this.#parts;
     const began = clock.monotonicMs();
+    this.#beganMs = began;
     try {
       await log.write(write);
     } catch (thrown) {
@@ -65,7 +78,9 @@ export class StoragePump {
     let bytes = 0;
     for (const entry of write.entries) bytes += entrySizeBytes(entry);
     metrics.wrote(write.entries.length, bytes, clock.monotonicMs() - began);
+    this.#beganMs = undefined;
     this.#heldFor = 0;
+    this.#held = [];
     for (const { to, message } of held) this.#parts.send(to, message);
     this.#parts.persisted(write.id);
   }

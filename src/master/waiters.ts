@@ -33,6 +33,11 @@ export class Waiters {
     return this.#queue.length - this.#head;
   }
 
+  /** Index that the newest waiter waits for, or the last one that was waited for. */
+  get last(): LogIndex {
+    return this.#first + this.size - 1;
+  }
+
   /** The waiter's proposal has this position. */
   add(at: Position, waiter: Waiter): void {
     if (this.size === 0) {

@@ -19,7 +19,9 @@ export function tickElection(state: RaftState): void {
   // A vote for itself could not become durable: let others campaign. Nor does a campaign give way to another one before
   // its vote is durable and was heard: on a slow disk no campaign would ever end.
   const idle = isInstalling(state) || !state.memberships.mayCampaign(state.options.id);
-  if (stalled || inFlight?.hasBallot || idle) restartElectionTimer(state);
+  const vetoed = !idle && (stalled || inFlight?.hasBallot === true);
+  if (vetoed) state.campaignsVetoed += 1;
+  if (vetoed || idle) restartElectionTimer(state);
   else askPreVotes(state);
 }
 

@@ -21,6 +21,11 @@ export class ForwardedReads {
     this.#nextToken = firstToken;
   }
 
+  /** Reads that the leader has not answered. */
+  get pending(): number {
+    return this.#waiting.length + (this.#asked?.reads.length ?? 0);
+  }
+
   /** @returns false when there is no room. */
   add(read: ReadToken): boolean {
     if (this.#waiting.length >= this.#limit) return false;

@@ -56,6 +56,7 @@ interface PeerStatus {
   readonly state: ProgressState;
   /** Append messages on their way to it. */
   readonly framesInFlight: number;
+  readonly bytesInFlight: number;
   /** Ticks since something of this term came from it. */
   readonly silentTicks: number;
 }
@@ -77,6 +78,13 @@ export interface RaftStatus {
   readonly membershipCommitted: boolean;
   /** Where leadership is being handed to. */
   readonly transferringTo: NodeId | undefined;
+  /** Of entries behind the commit index, as far as sizes are known. */
+  readonly uncommittedBytes: number;
+  /** Reads that wait for the leader, or in the leader for a round. */
+  readonly pendingReads: number;
+  /** Rounds that confirmed reads, and campaigns put off because the own disk was slow, in the life of this node. */
+  readonly readRounds: number;
+  readonly campaignsVetoed: number;
   /** Whom it sends to; empty unless this node leads. */
   readonly peers: ReadonlyMap<NodeId, PeerStatus>;
 }
@@ -112,6 +120,7 @@ export class Raft {
       quickCampaigns: 0,
       echoed: 0,
       echoedAt: -1,
+      campaignsVetoed: 0,
       electionAt: 0,
       votes: new Map(),
       peers: new Map(),
@@ -150,11 +159,17 @@ export class Raft {
     return effects;
   }
 
+  /** How far the log has got; costs nothing to read. */
+  get log(): Pick<RaftLog, 'commit' | 'durable' | 'last'> {
+    return this.#state.log;
+  }
+
   status(): RaftStatus {
-    const { options, ballot, role, leader, log, transfer, now, membership, memberships } = this.#state;
+    const { options, ballot, role, leader, log, transfer, now, membership, memberships, reads } = this.#state;
     const peers = new Map<NodeId, PeerStatus>();
     for (const [peer, { match, next, state, lastHeard, window }] of this.#state.peers) {
-      peers.set(peer, { match, next, state, framesInFlight: window.frames, silentTicks: now - lastHeard });
+      const { frames: framesInFlight, bytes: bytesInFlight } = window;
+      peers.set(peer, { match, next, state, framesInFlight, bytesInFlight, silentTicks: now - lastHeard });
     }
     const { commit, applied, durable, last, base } = log;
     return {
@@ -171,6 +186,10 @@ export class Raft {
       membershipAt: memberships.at,
       membershipCommitted: memberships.at <= commit,
       transferringTo: transfer?.to,
+      uncommittedBytes: log.sizes.bytesAfter(commit),
+      pendingReads: reads.pending + this.#state.forwarded.pending,
+      readRounds: reads.begun,
+      campaignsVetoed: this.#state.campaignsVetoed,
       peers,
     };
   }

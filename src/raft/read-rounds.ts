@@ -23,6 +23,7 @@ export class ReadRounds {
   #waiting: LeaderRead[] = [];
   #round: ReadRound | undefined;
   #position = 0;
+  #begun = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -31,6 +32,16 @@ export class ReadRounds {
   /** The position of the newest round; rides on every message to a follower. */
   get position(): number {
     return this.#position;
+  }
+
+  /** Rounds in the life of this node. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /** Reads that no round has answered. */
+  get pending(): number {
+    return this.#waiting.length + (this.#round?.reads.length ?? 0);
   }
 
   get round(): ReadRound | undefined {
@@ -48,6 +59,7 @@ export class ReadRounds {
   begin(index: LogIndex, now: number): boolean {
     if (this.#round !== undefined || this.#waiting.length === 0) return false;
     this.#position += 1;
+    this.#begun += 1;
     this.#round = { position: this.#position, index, reads: this.#waiting, since: now };
     this.#waiting = [];
     return true;

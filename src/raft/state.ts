@@ -60,6 +60,8 @@ export interface RaftState {
   /** The highest read position of this term's leader that was echoed, and the tick of the last echo. */
   echoed: number;
   echoedAt: number;
+  /** Campaigns put off because the own disk did not finish a write. */
+  campaignsVetoed: number;
   /** The tick in which the election timer fires. */
   electionAt: number;
   /** Answers to the campaign that is running. */

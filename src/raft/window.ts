@@ -21,6 +21,10 @@ export class Window {
     return this.#frames.length;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Whether a frame of `bytes` may leave. Into an empty window even the largest may. */
   admits(bytes: number): boolean {
     if (this.#frames.length === 0) return true;

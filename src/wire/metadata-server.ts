@@ -2,6 +2,7 @@ import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { must } from '../base/assert.ts';
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Logger } from '../host/logger.ts';
+import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
 import { OPERATION_NAMES } from './codec/operation.ts';
 import { readPrincipal, readRequestId } from './credentials.ts';
@@ -11,13 +12,14 @@ import { toGrpcStatus } from './grpc-status.ts';
 import { OperationCall } from './operation-call.ts';
 import { type Dispatch, dispatchTable } from './operation-dispatch.ts';
 import type { OperationHandlers } from './operation-handlers.ts';
-import { SessionServer } from './session-server.ts';
+import { type SessionLoad, SessionServer } from './session-server.ts';
 
 export interface MetadataServerOptions {
   readonly handlers: OperationHandlers;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   /** Sessions open at a time; 10,000 unless said otherwise. */
   readonly sessionsMax?: number;
 }
@@ -37,6 +39,7 @@ export class MetadataServer {
   constructor(options: MetadataServerOptions) {
     this.#options = options;
     this.#table = dispatchTable(options.handlers, options.logger);
+    this.#expose(options.metrics);
   }
 
   /** What a GrpcServer serves. */
@@ -55,6 +58,32 @@ export class MetadataServer {
   close(): void {
     this.#closed = true;
     for (const session of this.#sessions) session.drain();
+  }
+
+  #expose(metrics: Metrics): void {
+    const sum = (read: (load: SessionLoad) => number) => () => {
+      let total = 0;
+      for (const session of this.#sessions) total += read(session.load);
+      return total;
+    };
+    const gauge = (noun: string, doc: string, read: () => number) =>
+      metrics.gaugeOf(`sluice_wire_session_${noun}`, doc, read);
+    gauge('streams', 'Open sessions of clients', () => this.#sessions.size);
+    gauge(
+      'waiting_operations',
+      'Operations of sessions that are not begun',
+      sum(({ waiting }) => waiting),
+    );
+    gauge(
+      'running_operations',
+      'Operations of sessions that run',
+      sum(({ running }) => running),
+    );
+    gauge(
+      'unread_bytes',
+      'Bytes of answers that clients have not read',
+      sum(({ unreadBytes }) => unreadBytes),
+    );
   }
 
   async #unary(dispatch: Dispatch, request: Buffer, call: ServerUnaryCall<Buffer, Buffer>): Promise<Uint8Array> {

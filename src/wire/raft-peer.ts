@@ -54,6 +54,11 @@ export class RaftPeer {
     this.#dial();
   }
 
+  /** What waits to be handed to gRPC. */
+  get queued(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#queue.length, bytes: this.#queueBytes };
+  }
+
   get address(): string {
     return this.#options.address;
   }

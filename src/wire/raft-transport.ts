@@ -2,6 +2,7 @@ import { Metadata, type ServerReadableStream, type sendUnaryData } from '@grpc/g
 import type { Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Logger } from '../host/logger.ts';
+import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Message } from '../raft/message.ts';
 import type { NodeId } from '../raft/position.ts';
@@ -23,6 +24,7 @@ export interface RaftTransportOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 const CLUSTER = 'sluice-cluster';
@@ -45,11 +47,14 @@ export class RaftTransport implements Transport {
   readonly #options: RaftTransportOptions;
   readonly #peers = new Map<NodeId, RaftPeer>();
   readonly #incoming = new Map<NodeId, Incoming>();
+  /** How many messages to each were dropped. */
+  readonly #dropped = new Map<NodeId, number>();
   #listener: TransportListener | undefined;
   #closed = false;
 
   constructor(options: RaftTransportOptions) {
     this.#options = options;
+    this.#expose(options.metrics);
   }
 
   /** What the master's GrpcServer serves. */
@@ -80,7 +85,9 @@ export class RaftTransport implements Transport {
   }
 
   send(to: NodeId, message: Message): boolean {
-    return this.#peers.get(to)?.send(message) ?? false;
+    const sent = this.#peers.get(to)?.send(message) ?? false;
+    if (!sent) this.#dropped.set(to, (this.#dropped.get(to) ?? 0) + 1);
+    return sent;
   }
 
   close(): Promise<void> {
@@ -89,6 +96,18 @@ export class RaftTransport implements Transport {
     this.#peers.clear();
     for (const incoming of [...this.#incoming.values()]) incoming.end(undefined);
     return Promise.resolve();
+  }
+
+  #expose(metrics: Metrics): void {
+    const each = (noun: string, doc: string, read: (peer: RaftPeer) => number) =>
+      metrics.readWhenAsked(`sluice_wire_raft_queue_${noun}`, 'gauge', doc, () =>
+        [...this.#peers].map(([peer, to]) => ({ labels: { peer }, value: read(to) })),
+      );
+    each('messages', 'Raft messages to a master that gRPC has not taken', (peer) => peer.queued.messages);
+    each('bytes', 'Bytes of them', (peer) => peer.queued.bytes);
+    const dropped = () => [...this.#dropped].map(([peer, value]) => ({ labels: { peer }, value }));
+    const doc = 'Raft messages to a master that were dropped: not connected, or too many wait';
+    metrics.readWhenAsked('sluice_wire_raft_dropped_messages_total', 'counter', doc, dropped);
   }
 
   #connect(id: NodeId, address: string): RaftPeer {

@@ -20,6 +20,14 @@ import { OperationCall } from './operation-call.ts';
 import type { Dispatch } from './operation-dispatch.ts';
 import { operationWeight, SERVER_WEIGHT_MAX } from './operation-weight.ts';
 
+export interface SessionLoad {
+  /** Operations that are not begun. */
+  readonly waiting: number;
+  readonly running: number;
+  /** Bytes of answers that the client has not read. */
+  readonly unreadBytes: number;
+}
+
 interface Waiting {
   readonly operation: SessionOperation;
   readonly hello: SessionHello;
@@ -78,6 +86,11 @@ export class SessionServer {
     for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#finish());
     // Tells the client that its stream is accepted.
     call.sendMetadata(new Metadata());
+  }
+
+  /** What it keeps for its client. */
+  get load(): SessionLoad {
+    return { waiting: this.#waiting.length, running: this.#running.size, unreadBytes: this.#queuedBytes };
   }
 
   /** Refuses further operations and ends the stream when all that run are answered. */

@@ -1,76 +1,24 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { loadConfig } from '../../src/host/config/load.ts';
-import { createLogger } from '../../src/host/logger.ts';
-import { Metrics } from '../../src/host/metrics.ts';
-import { nodeTimers } from '../../src/host/node-timers.ts';
-import { systemClock } from '../../src/host/system-clock.ts';
-import { Master } from '../../src/master/master.ts';
-import { journalOptions, quorumOptions, serviceOptions } from '../../src/master/options.ts';
-import { LocalUfs } from '../../src/ufs/local-ufs.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
-import { MetadataChannel } from '../../src/wire/metadata-channel.ts';
 import { RegistryLink } from '../../src/wire/registry-link.ts';
 import type { LeaderMessage } from '../../src/wire/registry-messages.ts';
 import { freePorts } from '../support/process-cluster.ts';
 import { createFile, makeDirectory } from '../support/requests.ts';
+import { common, PATIENCE, RealMasters, ready } from './real-masters.ts';
 
-const random = { next: Math.random };
-const logger = createLogger('silent', {});
-const common = { clock: systemClock, timers: nodeTimers, random, logger };
-const PATIENCE = { timeout: 20_000, interval: 20 };
-
-let folder: string;
-const closing: (() => Promise<void> | void)[] = [];
+let real: RealMasters;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sluice-masters-'));
+  real = new RealMasters();
 });
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** Starts one master; closed at the end of the test unless it is closed before. */
-async function start(name: string, settings: Record<string, string>): Promise<Master> {
-  const flags = {
-    'master.name': name,
-    'master.data': join(folder, name),
-    'master.status.port': '0',
-    ...settings,
-  };
-  const config = loadConfig([quorumOptions, journalOptions, serviceOptions], { flags });
-  const master = await Master.start({
-    quorum: config.values(quorumOptions),
-    journal: config.values(journalOptions),
-    service: config.values(serviceOptions),
-    token: '',
-    version: '1.2.3',
-    openUfs: (uri) => new LocalUfs(uri.slice('file://'.length), logger),
-    ...common,
-    metrics: new Metrics(),
-    onFatal: (error) => {
-      throw error;
-    },
-  });
-  closing.push(() => master.close());
-  return master;
-}
-
-function channel(masters: readonly string[]): MetadataChannel {
-  const made = new MetadataChannel({ masters, principal: { user: userInfo().username, groups: [] }, ...common });
-  closing.push(() => made.close());
-  return made;
-}
-
-const ready = (master: Master) => vi.waitFor(() => expect(master.readiness).toEqual({ ready: true }), PATIENCE);
+afterEach(() => real.close());
 
 describe('a master alone', () => {
   it('formats, mounts its root, serves, and finds everything again', async () => {
     const [raft = 0] = await freePorts(1);
-    const root = join(folder, 'root');
+    const root = join(real.folder, 'root');
     mkdirSync(root);
     writeFileSync(join(root, 'f'), 'text');
     const settings = {
@@ -78,9 +26,9 @@ describe('a master alone', () => {
       'master.port': '0',
       'master.root.ufs': `file://${root}`,
     };
-    const first = await start('m1', settings);
+    const first = await real.start('m1', settings);
     await ready(first);
-    const asked = channel([`127.0.0.1:${first.port}`]);
+    const asked = real.channel([`127.0.0.1:${first.port}`]);
     await vi.waitFor(
       async () => expect(await asked.call('getStatus', { path: '/f' })).toMatchObject({ lengthBytes: 4 }),
       PATIENCE,
@@ -98,10 +46,10 @@ describe('a master alone', () => {
     expect(metrics).toContain('sluice_master_operations_total{operation="makeDirectory",code="OK"} 1');
     await first.close();
 
-    const second = await start('m1', settings);
+    const second = await real.start('m1', settings);
     await ready(second);
     expect(second.clusterId).toBe(first.clusterId);
-    const again = channel([`127.0.0.1:${second.port}`]);
+    const again = real.channel([`127.0.0.1:${second.port}`]);
     expect(await again.call('getStatus', { path: '/d/c' })).toEqual(file);
     const { mounts } = await again.call('getMountTable', {});
     expect(mounts.map(({ path, id }) => [path, id])).toEqual([['/', 1]]);
@@ -109,25 +57,25 @@ describe('a master alone', () => {
 
   it('serves Raft on the port of the clients when it is told so', async () => {
     const [port = 0] = await freePorts(1);
-    const master = await start('m1', { 'master.peers': `m1=127.0.0.1:${port}`, 'master.port': String(port) });
+    const master = await real.start('m1', { 'master.peers': `m1=127.0.0.1:${port}`, 'master.port': String(port) });
     await ready(master);
-    await channel([`127.0.0.1:${port}`]).call('makeDirectory', makeDirectory('/d'));
+    await real.channel([`127.0.0.1:${port}`]).call('makeDirectory', makeDirectory('/d'));
   });
 
   it('refuses a folder that is in use, or another cluster’s', async () => {
     const [raft = 0, other = 0] = await freePorts(2);
     const settings = { 'master.peers': `m1=127.0.0.1:${raft}`, 'master.port': '0' };
-    const master = await start('m1', settings);
+    const master = await real.start('m1', settings);
     const moved = { ...settings, 'master.peers': `m1=127.0.0.1:${other}` };
-    await expect(start('m1', moved)).rejects.toMatchObject({
+    await expect(real.start('m1', moved)).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringContaining('in use'),
     });
     await master.close();
-    await expect(start('m1', { ...moved, 'master.cluster': 'other' })).rejects.toMatchObject({
+    await expect(real.start('m1', { ...moved, 'master.cluster': 'other' })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
-    await start('m1', moved);
+    await real.start('m1', moved);
   });
 
   it.each([
@@ -137,13 +85,13 @@ describe('a master alone', () => {
   ])('refuses %s, and lets go of everything', async (_, wrong) => {
     const [raft = 0] = await freePorts(1);
     const settings = { 'master.peers': `m1=127.0.0.1:${raft}`, 'master.port': '0' };
-    await expect(start('m1', { ...settings, ...wrong })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    await start('m1', settings);
+    await expect(real.start('m1', { ...settings, ...wrong })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await real.start('m1', settings);
   });
 
   it('takes a worker in', async () => {
     const [raft = 0] = await freePorts(1);
-    const master = await start('m1', { 'master.peers': `m1=127.0.0.1:${raft}`, 'master.port': '0' });
+    const master = await real.start('m1', { 'master.peers': `m1=127.0.0.1:${raft}`, 'master.port': '0' });
     const masters = [`127.0.0.1:${master.port}`];
     const worker = { id: 'w1', address: '127.0.0.1:1', host: 'h', capacityBytes: 5 };
     const said: LeaderMessage[] = [];
@@ -152,7 +100,7 @@ describe('a master alone', () => {
       { masters, worker, usage, heartbeatMs: 20, ...common },
       { message: (message) => void said.push(message), lost: () => undefined },
     );
-    closing.push(() => link.close());
+    real.own(() => link.close());
     await vi.waitFor(
       () => expect(said.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['registered', 'workers'])),
       PATIENCE,
@@ -171,19 +119,8 @@ describe('a master alone', () => {
 
 describe('three masters', () => {
   it('name their leader, and serve on without it', async () => {
-    const ports = await freePorts(6);
-    const names = ['m1', 'm2', 'm3'];
-    const peers = names.map((name, i) => `${name}=127.0.0.1:${ports[i]}`).join(',');
-    const addresses = names.map((_, i) => `127.0.0.1:${ports[i + 3]}`);
-    const shared = {
-      'master.peers': peers,
-      'master.addresses': names.map((name, i) => `${name}=${addresses[i]}`).join(','),
-    };
-    const masters = await Promise.all(
-      names.map((name, i) => start(name, { ...shared, 'master.port': String(ports[i + 3]) })),
-    );
-    await Promise.all(masters.map(ready));
-    const asked = channel(addresses);
+    const { names, addresses, masters } = await real.startThree();
+    const asked = real.channel(addresses);
     await asked.call('makeDirectory', makeDirectory('/before'));
     const admin = new AdminChannel({ masters: addresses, ...common });
     const { quorum } = await admin.report();
@@ -196,7 +133,7 @@ describe('three masters', () => {
     expect(await admin.transfer(next)).toBe(next);
     expect((await admin.report()).quorum.leader).toBe(next);
     const leader = names.indexOf(next);
-    const standby = channel([addresses[(leader + 1) % 3] ?? '']);
+    const standby = real.channel([addresses[(leader + 1) % 3] ?? '']);
     expect((await standby.call('getStatus', { path: '/before' })).kind).toBe('directory');
     await masters[leader]?.close();
     await asked.call('makeDirectory', makeDirectory('/after'));

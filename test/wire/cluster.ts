@@ -1,5 +1,6 @@
 import { seededRandom } from '../../src/base/random.ts';
 import type { LogFields, Logger } from '../../src/host/logger.ts';
+import { Metrics } from '../../src/host/metrics.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { SluiceError } from '../../src/model/errors.ts';
@@ -89,7 +90,7 @@ export async function startMaster(
   options: { readonly token?: string; readonly port?: number } = {},
 ): Promise<Running> {
   const logger = new MemoryLogger();
-  const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger });
+  const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger, metrics: new Metrics() });
   const server = await serve(metadata.service, options.token, options.port);
   return {
     address: server.address,

@@ -1,5 +1,6 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
+import { Metrics } from '../../src/host/metrics.ts';
 import type { SluiceError } from '../../src/model/errors.ts';
 import { OPERATION_CODECS } from '../../src/wire/codec/operation.ts';
 import {
@@ -230,6 +231,7 @@ test('a server that closes answers what runs, sends others away, and ends the se
     }),
     ...host,
     logger: new MemoryLogger(),
+    metrics: new Metrics(),
   });
   const server = own(await serve(metadata.service));
   const session = new RawSession(server.address);
@@ -249,6 +251,7 @@ test('sessions beyond the bound are refused', async () => {
     handlers: handlersOf(answer),
     ...host,
     logger: new MemoryLogger(),
+    metrics: new Metrics(),
     sessionsMax: 1,
   });
   const server = own(await serve(metadata.service));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Metrics } from '../../src/host/metrics.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { Message } from '../../src/raft/message.ts';
 import type { TransportListener } from '../../src/raft/transport.ts';
@@ -62,7 +63,9 @@ interface Member {
 async function member(self: string, given: Partial<RaftTransportOptions> & { readonly port?: number } = {}) {
   const logger = new MemoryLogger();
   const { port, ...options } = given;
-  const transport = new RaftTransport({ self, clusterId: 'c', incarnation: `${self}-1`, ...host, logger, ...options });
+  const metrics = new Metrics();
+  const named = { self, clusterId: 'c', incarnation: `${self}-1`, ...host, logger, metrics };
+  const transport = new RaftTransport({ ...named, ...options });
   const server = await serve(transport.service, given.token, port);
   open.push(server, transport);
   return { transport, ear: new Ear(), server, logger };
