@@ -347,7 +347,7 @@ export class Member {
     agenda.after(1 + exponential(random, faults.diskMean), () => {
       if (this.#life !== life) return;
       const { position } = meta;
-      if (!keepLog) {
+      if (!keepLog && this.#world.bugs.keepsLog !== true) {
         this.disk.reset(position);
         life.log.reset(position);
       }

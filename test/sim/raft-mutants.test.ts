@@ -8,12 +8,18 @@ import type { WriteId } from '../../src/raft/event.ts';
 import type * as ForwardedReadsModule from '../../src/raft/forwarded-reads.ts';
 import type * as LeaderModule from '../../src/raft/leader.ts';
 import type * as LogModule from '../../src/raft/log.ts';
+import type * as MembershipModule from '../../src/raft/membership.ts';
+import type { Membership } from '../../src/raft/membership.ts';
+import type * as MembershipChangeModule from '../../src/raft/membership-change.ts';
+import type * as MembershipLogModule from '../../src/raft/membership-log.ts';
 import type * as PositionModule from '../../src/raft/position.ts';
 import type * as ProgressModule from '../../src/raft/progress.ts';
 import type * as QuorumModule from '../../src/raft/quorum.ts';
 import type * as ReadGate from '../../src/raft/read-gate.ts';
 import type * as ReadRoundsModule from '../../src/raft/read-rounds.ts';
 import type * as ReplicationModule from '../../src/raft/replication.ts';
+import type * as SnapshotIntakeModule from '../../src/raft/snapshot-intake.ts';
+import type { RaftState } from '../../src/raft/state.ts';
 import type * as WindowModule from '../../src/raft/window.ts';
 import type * as WriteQueueModule from '../../src/raft/write-queue.ts';
 import type { DriverBugs } from './world.ts';
@@ -134,7 +140,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'an answer to an earlier life is taken for one to this life',
-    within: 200,
+    within: 100,
     plant: () =>
       replace<typeof ForwardedReadsModule>('forwarded-reads.ts', async (original) => {
         const { ForwardedReads } = await original();
@@ -261,7 +267,144 @@ const mutants: readonly Mutant[] = [
         return { WriteQueue: Confused };
       }),
   },
+  {
+    name: 'learners count for commits',
+    within: 20,
+    plant: () =>
+      replace<typeof QuorumModule>('quorum.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          quorumValue: (membership, reached) => {
+            const { voters, learners } = membership as Membership;
+            const values = [...voters, ...learners].map(reached).sort((a, b) => b - a);
+            return values[voters.length >> 1] ?? 0;
+          },
+        };
+      }),
+  },
+  {
+    name: 'of a joint membership only the new half counts',
+    within: 20,
+    plant: () =>
+      replace<typeof QuorumModule>('quorum.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          quorumValue: ({ voters }, reached) => real.quorumValue({ voters, outgoing: [] }, reached),
+          voteOutcome: ({ voters }, voteOf) => real.voteOutcome({ voters, outgoing: [] }, voteOf),
+        };
+      }),
+  },
+  {
+    name: 'voters change in one step',
+    within: 20,
+    plant: () =>
+      replace<typeof MembershipModule>('membership.ts', async (original) => {
+        const real = await original();
+        return { ...real, enter: (current, target) => ({ ...real.enter(current, target), outgoing: [] }) };
+      }),
+  },
+  {
+    name: 'the membership changes before the leader has committed in its term',
+    within: 50,
+    plant: () =>
+      replace<typeof MembershipChangeModule>('membership-change.ts', async (original) => {
+        const real = await original();
+        return { ...real, handleChange: (state, change) => real.handleChange(asIfCommitted(state), change) };
+      }),
+  },
+  {
+    name: 'entries that are taken back leave their members in force',
+    within: 50,
+    plant: () =>
+      replace<typeof MembershipLogModule>('membership-log.ts', async (original) => {
+        const { MembershipLog } = await original();
+        class Stubborn extends MembershipLog {
+          override truncate() {
+            return false;
+          }
+        }
+        return { MembershipLog: Stubborn };
+      }),
+  },
+  {
+    name: 'a snapshot leaves the members as they were',
+    within: 20,
+    plant: () =>
+      replace<typeof MembershipLogModule>('membership-log.ts', async (original) => {
+        const { MembershipLog } = await original();
+        class Stubborn extends MembershipLog {
+          override reset() {}
+        }
+        return { MembershipLog: Stubborn };
+      }),
+  },
+  {
+    name: 'who is being removed does not campaign',
+    within: 100,
+    plant: () =>
+      replace<typeof MembershipLogModule>('membership-log.ts', async (original) => {
+        const { MembershipLog } = await original();
+        class Modest extends MembershipLog {
+          override mayCampaign(node: string) {
+            return [...this.current.voters, ...this.current.outgoing].includes(node);
+          }
+        }
+        return { MembershipLog: Modest };
+      }),
+  },
+  {
+    name: 'a new leader does not finish the change that it finds',
+    within: 100,
+    plant: () =>
+      replace<typeof MembershipChangeModule>('membership-change.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          pursueChange: (state) => {
+            const { memberships, log, ballot } = state;
+            if (log.termAt(memberships.at) === ballot.term) real.pursueChange(state);
+          },
+        };
+      }),
+  },
+  {
+    name: 'a snapshot does not carry the term of its maker',
+    within: 200,
+    plant: () =>
+      replace<typeof SnapshotIntakeModule>('snapshot-intake.ts', async (original) => {
+        const real = await original();
+        return {
+          ...real,
+          handleSnapshotFetched: (state, meta) => real.handleSnapshotFetched(state, { ...meta, term: 0 }),
+        };
+      }),
+  },
+  {
+    name: 'a snapshot leaves a log in place that does not continue it',
+    within: 20,
+    bugs: { keepsLog: true },
+  },
+  {
+    name: 'a snapshot lacks the table of sessions',
+    within: 20,
+    bugs: { snapshotWithoutSessions: true },
+  },
 ];
+
+/** The same state, in which the last committed entry seems to be of the present term. */
+function asIfCommitted(state: RaftState): RaftState {
+  const { log } = state;
+  const dressed = new Proxy(log, {
+    get: (target, key) => {
+      if (key === 'termAt') return () => state.ballot.term;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return new Proxy(state, { get: (target, key) => (key === 'log' ? dressed : Reflect.get(target, key)) });
+}
 
 async function credulousProgress(original: () => Promise<typeof ProgressModule>): Promise<typeof ProgressModule> {
   const { Progress } = await original();

@@ -25,6 +25,8 @@ export interface DriverBugs {
   readonly sendsBeforeDurable?: MessageKind;
   /** A snapshot lacks the table of the requests that took effect. */
   readonly snapshotWithoutSessions?: boolean;
+  /** A snapshot never takes the place of the log. */
+  readonly keepsLog?: boolean;
 }
 
 export interface SimulationOptions {
