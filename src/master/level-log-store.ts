@@ -48,6 +48,7 @@ interface Cut {
  */
 export class LevelLogStore implements LogStore {
   readonly #folder: string;
+  readonly #openLevel: typeof LevelDatabase.openBinary;
   #level: LevelDatabase<Uint8Array> | undefined;
   #ballot: Ballot = { term: 0, votedFor: undefined };
   #commit: LogIndex = 0;
@@ -58,8 +59,10 @@ export class LevelLogStore implements LogStore {
   #compacting = false;
   #poison: unknown;
 
-  constructor(folder: string) {
+  /** @param openLevel For tests of what a failing disk does. */
+  constructor(folder: string, openLevel: typeof LevelDatabase.openBinary = LevelDatabase.openBinary) {
     this.#folder = folder;
+    this.#openLevel = openLevel;
   }
 
   async open(): Promise<StoredLog> {
@@ -67,7 +70,7 @@ export class LevelLogStore implements LogStore {
     let level: LevelDatabase<Uint8Array> | undefined;
     try {
       checkStoreKind(this.#folder, await journalFiles(this.#folder), 'level');
-      level = await LevelDatabase.openBinary(this.#folder, LEVEL_OPTIONS);
+      level = await this.#openLevel(this.#folder, LEVEL_OPTIONS);
       const stored = await this.#verify(level);
       this.#level = level;
       return stored;
@@ -106,22 +109,13 @@ export class LevelLogStore implements LogStore {
     const level = this.#opened();
     assert(!this.#compacting, 'Two compactions of the log at a time');
     assert(upTo.index <= this.#last.index, `Compaction up to ${upTo.index} is beyond the log`);
+    this.#checkPoison();
     this.#compacting = true;
     try {
-      let ended: BlockKey[] = [];
-      let open: BlockKey | undefined;
-      for await (const keys of level.keys({ gte: FIRST_BLOCK_KEY, lte: blockKey(upTo.index + 1) })) {
-        for (const key of keys) {
-          if (open !== undefined) ended.push(open);
-          open = key;
-          if (ended.length < COMPACT_SLICE) continue;
-          await this.#drop(level, ended);
-          ended = [];
-        }
-      }
-      // The log's last block ends at `upTo` when nothing is behind it.
-      if (open !== undefined && indexOfKey(open) <= upTo.index && upTo.index === this.#last.index) ended.push(open);
-      if (ended.length > 0) await this.#drop(level, ended);
+      await this.#compact(level, upTo);
+    } catch (thrown) {
+      this.#poison ??= thrown;
+      throw thrown;
     } finally {
       this.#compacting = false;
     }
@@ -162,10 +156,7 @@ export class LevelLogStore implements LogStore {
   async #alone(change: (level: LevelDatabase<Uint8Array>) => Promise<void>): Promise<void> {
     const level = this.#opened();
     assert(!this.#writing, 'Two writes of the log at a time');
-    if (this.#poison !== undefined)
-      throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before: restart this master`, {
-        cause: this.#poison,
-      });
+    this.#checkPoison();
     this.#writing = true;
     try {
       await change(level);
@@ -175,6 +166,14 @@ export class LevelLogStore implements LogStore {
     } finally {
       this.#writing = false;
     }
+  }
+
+  #checkPoison(): void {
+    if (this.#poison === undefined) return;
+    const { message } = SluiceError.from(this.#poison);
+    throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before (${message}): restart this master`, {
+      cause: this.#poison,
+    });
   }
 
   async #write(level: LevelDatabase<Uint8Array>, write: LogWrite): Promise<void> {
@@ -202,6 +201,23 @@ export class LevelLogStore implements LogStore {
     this.#commit = commit;
     this.#last = last;
     this.#chain = chain;
+  }
+
+  async #compact(level: LevelDatabase<Uint8Array>, upTo: Position): Promise<void> {
+    let ended: BlockKey[] = [];
+    let open: BlockKey | undefined;
+    for await (const keys of level.keys({ gte: FIRST_BLOCK_KEY, lte: blockKey(upTo.index + 1) })) {
+      for (const key of keys) {
+        if (open !== undefined) ended.push(open);
+        open = key;
+        if (ended.length < COMPACT_SLICE) continue;
+        await this.#drop(level, ended);
+        ended = [];
+      }
+    }
+    // The log's last block ends at `upTo` when nothing is behind it.
+    if (open !== undefined && indexOfKey(open) <= upTo.index && upTo.index === this.#last.index) ended.push(open);
+    if (ended.length > 0) await this.#drop(level, ended);
   }
 
   async #reset(level: LevelDatabase<Uint8Array>, base: Position): Promise<void> {

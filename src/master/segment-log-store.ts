@@ -141,6 +141,8 @@ export class SegmentLogStore implements LogStore {
     try {
       if (this.#meta !== undefined && this.#poison === undefined && this.#sequence > this.#meta.sequence)
         await this.#changeMeta(() => ({}));
+    } catch (thrown) {
+      throw this.#poisoned(thrown);
     } finally {
       await this.#segmentFiles.close();
       for (const { file } of this.#segments) await file.close();
@@ -410,7 +412,8 @@ export class SegmentLogStore implements LogStore {
 
   #checkPoison(): void {
     if (this.#poison === undefined) return;
-    throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before: restart this master`, {
+    const { message } = SluiceError.from(this.#poison);
+    throw new SluiceError('INTERNAL', `Journal ${this.#folder} failed before (${message}): restart this master`, {
       cause: this.#poison,
     });
   }

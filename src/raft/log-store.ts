@@ -30,7 +30,9 @@ export interface LogWrite {
 }
 
 /**
- * A durable log. One write at a time (asserted); an error of `write` poisons the store: the caller stops the node.
+ * A durable log. One write at a time (asserted), and beside it one compaction. An error of a change (`write`,
+ * `compact`, `reset`) poisons the store, which refuses every later change: what is on disk is unknown, the caller stops
+ * the node.
  */
 export interface LogStore {
   /**
@@ -46,8 +48,7 @@ export interface LogStore {
   /**
    * Forgets all entries, whatever they were, and begins anew behind `base`: a snapshot at `base` is durably installed
    * before this is called. The ballot stays, the commit becomes `base.index`, and the chain restarts from a value made
-   * of `base`. Atomic and synced; an error poisons as one of `write` does. Not while a write or a compaction runs
-   * (asserted).
+   * of `base`. Atomic and synced. Not while a write or a compaction runs (asserted).
    */
   reset(base: Position): Promise<void>;
   close(): Promise<void>;

@@ -38,7 +38,8 @@ export class MemoryLogStore implements LogStore {
   }
 
   async compact(upTo: Position): Promise<void> {
-    this.#disk.compact(upTo);
+    this.#checkPoison();
+    this.#poisoning(() => this.#disk.compact(upTo));
   }
 
   reset(base: Position): Promise<void> {
@@ -49,16 +50,27 @@ export class MemoryLogStore implements LogStore {
 
   async #alone(change: () => void): Promise<void> {
     assert(!this.#writing, 'Two writes of the log at a time');
-    if (this.#poison !== undefined) throw new SluiceError('INTERNAL', 'The log failed before', { cause: this.#poison });
+    this.#checkPoison();
     this.#writing = true;
     try {
       await Promise.resolve();
+      this.#poisoning(change);
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  #checkPoison(): void {
+    if (this.#poison === undefined) return;
+    throw new SluiceError('INTERNAL', 'The log failed before', { cause: this.#poison });
+  }
+
+  #poisoning(change: () => void): void {
+    try {
       change();
     } catch (thrown) {
       this.#poison = thrown;
       throw thrown;
-    } finally {
-      this.#writing = false;
     }
   }
 }
