@@ -16,8 +16,6 @@ export class BrokenPromise extends Error {}
 
 interface Committed {
   readonly entry: Entry;
-  /** Whether it is a command that nobody had applied before under another index. */
-  readonly effective: boolean;
   /** The term in which it was first seen as committed. */
   readonly term: Term;
 }
@@ -70,8 +68,8 @@ export class Checker {
   readonly #committedTerms = new Set<Term>();
   readonly #configs: CommittedConfig[] = [];
   readonly #founders: Membership;
-  readonly #requestOf: (command: Uint8Array) => number;
-  readonly #requests = new Set<number>();
+  /** By index: what the state is there. */
+  readonly #digests = new Map<LogIndex, string>();
   /** By candidate and term: where its log ended when it asked for votes. */
   readonly #campaigns = new Map<string, Position>();
   readonly #settled = new Set<string>();
@@ -81,10 +79,9 @@ export class Checker {
   readonly #committedCommands = new WeakSet<Uint8Array>();
   elections = 0;
 
-  constructor(disks: ReadonlyMap<NodeId, SimDisk>, founders: Membership, requestOf: (command: Uint8Array) => number) {
+  constructor(disks: ReadonlyMap<NodeId, SimDisk>, founders: Membership) {
     this.#disks = disks;
     this.#founders = founders;
-    this.#requestOf = requestOf;
   }
 
   /** The highest index that any node has known to be committed. */
@@ -99,12 +96,6 @@ export class Checker {
   /** What the committed log says about the members up to `index`; undefined when nothing. */
   membershipAt(index: LogIndex): Membership | undefined {
     return this.#configs.findLast((config) => config.index <= index)?.membership;
-  }
-
-  /** The requests that took effect up to `index`. */
-  sessionsAt(index: LogIndex): ReadonlySet<number> {
-    const commands = this.#committed.slice(0, index).filter(({ entry }) => entry.kind === 'command');
-    return new Set(commands.map(({ entry }) => this.#requestOf(entry.bytes)));
   }
 
   /** The configuration that a member would have which started from this disk. */
@@ -281,11 +272,11 @@ export class Checker {
     }
   }
 
-  /** A node has applied a command: for the first time, or again under another index. */
-  tookEffect(node: NodeId, index: LogIndex, effective: boolean): void {
-    const { effective: should, entry } = this.#committed[index - 1]!;
-    const what = `request ${this.#requestOf(entry.bytes)} at ${index}`;
-    expectThat(effective === should, `I26: ${node} ${effective ? 'obeys' : 'passes over'} ${what}, unlike the others`);
+  /** A node's state is this at `index`, by applying or by a snapshot. */
+  reached(node: NodeId, index: LogIndex, digest: string): void {
+    const should = this.#digests.get(index) ?? digest;
+    expectThat(digest === should, `I26: the state of ${node} at ${index} is not that of the others`);
+    this.#digests.set(index, digest);
   }
 
   /** A snapshot is about to take the place of a node's state, and of its log unless that continues it. */
@@ -395,9 +386,7 @@ export class Checker {
       expectThat(!this.#committedCommands.has(entry.bytes), `I25: ${node} commits ${entry.index} a second time`);
       this.#committedCommands.add(entry.bytes);
     }
-    const effective = entry.kind === 'command' && !this.#requests.has(this.#requestOf(entry.bytes));
-    if (effective) this.#requests.add(this.#requestOf(entry.bytes));
-    this.#committed.push({ entry, effective, term: status.term });
+    this.#committed.push({ entry, term: status.term });
     this.#committedTerms.add(entry.term);
     if (entry.kind === 'config') this.#commitsConfig(node, entry);
   }

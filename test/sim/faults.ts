@@ -60,8 +60,6 @@ export interface Faults {
   readonly churn: number;
   /** Chance that a disk is lost for ever, where a majority survives it. */
   readonly wipe: number;
-  /** Chance that a client sends a request again. */
-  readonly retry: number;
   /** Time between client requests. */
   readonly think: number;
 }
@@ -95,7 +93,6 @@ const OFF = {
   snapshotLoss: { snapshotLoss: 0 },
   churn: { churn: 0 },
   wipe: { wipe: 0 },
-  retry: { retry: 0 },
 } satisfies Record<string, Partial<Faults>>;
 
 export type FaultKind = keyof typeof OFF;
@@ -137,11 +134,10 @@ export function drawFaults(random: Random): Faults {
     transferStorm: half(0.003, 0),
     compaction: half(0.02 + random.next() * 0.3, 0),
     keep: half(0, randomInt(random, 0, 30)),
-    snapshotMean: randomInt(random, 1, 20) * TICK,
+    snapshotMean: half(randomInt(random, 1, 5), randomInt(random, 5, 60)) * TICK,
     snapshotLoss: half(0.2, 0),
     churn: half(0.002 + random.next() * 0.02, 0),
     wipe: half(0.002, 0),
-    retry: half(0.2, 0),
     think: randomInt(random, 3, 30),
   };
 }

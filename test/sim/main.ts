@@ -33,7 +33,7 @@ else {
 
 function run(): void {
   const coverage = new Coverage();
-  const sums = { seeds: 0, ticks: 0, steps: 0, elections: 0, committed: 0, reads: 0, majoritiesLost: 0 };
+  const sums = { seeds: 0, ticks: 0, steps: 0, elections: 0, committed: 0, reads: 0, calls: 0, majoritiesLost: 0 };
   for (let seed = first; seed < first + seeds; seed += 1) {
     if (process.stderr.isTTY) process.stderr.write(`\rseed ${seed} (${sums.seeds} of ${seeds})`);
     const result = attempt({ seed, ticks });
@@ -48,6 +48,7 @@ function run(): void {
     sums.elections += result.elections;
     sums.committed += result.commit;
     sums.reads += result.reads;
+    sums.calls += result.calls;
     sums.majoritiesLost += result.majorityLost ? 1 : 0;
     coverage.add(result.coverage);
   }

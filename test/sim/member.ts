@@ -12,11 +12,17 @@ import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import { BrokenPromise } from './checker.ts';
 import { SimDisk } from './disk.ts';
 import { exponential, TICK } from './faults.ts';
+import { NamespaceState } from './namespace-state.ts';
 import { SimLog } from './sim-log.ts';
 import type { World } from './world.ts';
 
 type Send = Extract<Effect, { kind: 'send' }>;
 type Write = Extract<Effect, { kind: 'write' }>;
+
+/** How often states are compared. */
+const DIGEST_EACH = 16;
+/** Chance that a state is flushed after some entries were applied. */
+const FLUSH = 0.2;
 
 /** One life of a member: from a start to a crash. */
 interface Life {
@@ -29,8 +35,8 @@ interface Life {
   role: Role;
   /** The state is being replaced by a snapshot. */
   installing: boolean;
-  /** The sessions in the snapshot that was fetched. */
-  fetched: ReadonlySet<number> | undefined;
+  /** The state in the snapshot that was fetched. */
+  fetched: NamespaceState | undefined;
   readonly waitingReads: { readonly token: number; readonly index: LogIndex }[];
 }
 
@@ -43,9 +49,9 @@ export class Member {
   #life: Life | undefined;
   /** Whom the member knows where the log tells it nothing. */
   #founders: Membership;
-  #applied: LogIndex = 0;
-  /** The requests that took effect: what makes a repeated one harmless. Part of the state. */
-  #sessions: ReadonlySet<number> = new Set();
+  #state = new NamespaceState();
+  /** What of it is on disk for sure. */
+  #flushed = new NamespaceState();
   /** Never to start again: its disk is lost, or it was removed and has noticed. */
   #gone = false;
   #pausedUntil = 0;
@@ -84,7 +90,11 @@ export class Member {
   }
 
   get applied(): LogIndex {
-    return this.#applied;
+    return this.#state.index;
+  }
+
+  get state(): NamespaceState {
+    return this.#state;
   }
 
   /** The index of the entry that made `membership`, as far as it is in the log. */
@@ -100,18 +110,17 @@ export class Member {
   start(): void {
     const stored = this.disk.open();
     const world = this.#world;
-    if (world.random.next() < world.faults.rollback && this.#applied > 0) {
+    if (world.random.next() < world.faults.rollback && this.#flushed.index < this.applied) {
       world.coverage.fault('rollback');
-      this.#applied = randomInt(world.random, this.disk.base.index, this.#applied);
-      this.#sessions = world.checker.sessionsAt(this.#applied);
+      this.#state = this.#flushed.copy();
     }
     const raft = new Raft({
       ...DEFAULT_RAFT_LIMITS,
       ...world.limits,
       id: this.id,
-      membership: world.checker.membershipAt(this.#applied) ?? this.#founders,
+      membership: world.checker.membershipAt(this.applied) ?? this.#founders,
       stored,
-      applied: this.#applied,
+      applied: this.applied,
       random: seededRandom(Math.floor(world.random.next() * 2 ** 32)),
     });
     const log = new SimLog(this.disk);
@@ -275,18 +284,13 @@ export class Member {
 
   #apply(life: Life, { from, to }: Extract<Effect, { kind: 'apply' }>): void {
     const world = this.#world;
-    const sessions = new Set(this.#sessions);
     for (let index = from; index <= to; index += 1) {
       const entry = life.log.at(index)!;
-      if (entry.kind === 'command') {
-        const request = world.requestOf(entry.bytes);
-        world.checker.tookEffect(this.id, index, !sessions.has(request));
-        sessions.add(request);
-      }
-      world.appliedAt(this.id, entry);
+      const outcome = this.#state.apply(index, world.isCommand(entry.bytes) ? entry.bytes : undefined);
+      if (index % DIGEST_EACH === 0) world.checker.reached(this.id, index, this.#state.digest());
+      world.appliedAt(this.id, entry, outcome);
     }
-    this.#sessions = sessions;
-    this.#applied = to;
+    if (world.random.next() < FLUSH) this.#flushed = this.#state.copy();
     world.agenda.after(exponential(world.random, 2), () => {
       if (this.#life !== life) return;
       this.give({ kind: 'applied', index: to });
@@ -299,7 +303,7 @@ export class Member {
 
   /** It has seen that it is no member any more. */
   #retire(life: Life): void {
-    if (this.#life !== life || !this.#world.checker.isRemoved(this.id, this.#applied)) return;
+    if (this.#life !== life || !this.#world.checker.isRemoved(this.id, this.applied)) return;
     if (allMembers(this.membership).includes(this.id)) return;
     this.#world.trace.add(`${this.id} retires`);
     this.leave();
@@ -313,12 +317,13 @@ export class Member {
     const term = life.log.termAt(index);
     if (index <= this.disk.base.index || term === undefined) return;
     coverage.fault('compaction');
+    if (this.#flushed.index < index) this.#flushed = this.#state.copy();
     this.disk.compact({ term, index });
     life.log.compact({ term, index });
     this.give({ kind: 'compacted', base: { term, index } });
   }
 
-  /** Brings a snapshot of what the other has applied by then, if it can be reached when it is done. */
+  /** Brings a snapshot of what the other has applied by then, on a path of its own, which may work where others fail. */
   #fetch(life: Life, from: NodeId): void {
     const { agenda, random, faults, members, network, coverage, checker, bugs } = this.#world;
     agenda.after(exponential(random, faults.snapshotMean), () => {
@@ -327,14 +332,15 @@ export class Member {
       const status = source?.status();
       const lost = random.next() < faults.snapshotLoss;
       if (lost) coverage.fault('snapshotLoss');
-      if (source === undefined || status === undefined || lost || network.isCut(from, this.id)) {
+      const cut = network.isCut(from, this.id) && random.next() < 0.5;
+      if (source === undefined || status === undefined || lost || cut) {
         this.give({ kind: 'snapshotFailed' });
         return;
       }
-      const index = source.#applied;
+      const { index } = source.#state;
       const membership = checker.membershipAt(index) ?? source.#founders;
       const position = { term: checker.committedAt(index)?.term ?? 0, index };
-      life.fetched = bugs.snapshotWithoutSessions ? new Set() : source.#sessions;
+      life.fetched = source.#state.copy(bugs.snapshotWithoutSessions ? ['session', 'reply'] : []);
       this.give({ kind: 'snapshotFetched', meta: { position, term: status.term, membership } });
     });
   }
@@ -351,9 +357,10 @@ export class Member {
         this.disk.reset(position);
         life.log.reset(position);
       }
-      this.#applied = position.index;
+      this.#state = life.fetched!;
+      this.#flushed = this.#state.copy();
+      checker.reached(this.id, position.index, this.#state.digest());
       this.#founders = meta.membership;
-      this.#sessions = life.fetched!;
       life.fetched = undefined;
       life.installing = false;
       checker.installed(this.id, meta, keepLog);
@@ -432,7 +439,7 @@ export class Member {
   #serveReads(life: Life): void {
     for (let i = life.waitingReads.length - 1; i >= 0; i -= 1) {
       const { token, index } = life.waitingReads[i]!;
-      if (index > this.#applied) continue;
+      if (index > this.applied) continue;
       life.waitingReads.splice(i, 1);
       this.#world.readServed(this.id, token, index);
     }

@@ -140,7 +140,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'an answer to an earlier life is taken for one to this life',
-    within: 100,
+    within: 200,
     plant: () =>
       replace<typeof ForwardedReadsModule>('forwarded-reads.ts', async (original) => {
         const { ForwardedReads } = await original();

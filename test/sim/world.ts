@@ -1,29 +1,50 @@
-import { must } from '../../src/base/assert.ts';
 import { type Random, randomInt, seededRandom } from '../../src/base/random.ts';
+import type { Outcome } from '../../src/model/command.ts';
 import type { Effect } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import { allMembers, isJoint, type Membership, membershipOf, NO_MEMBERS } from '../../src/raft/membership.ts';
 import type { MessageKind } from '../../src/raft/message.ts';
 import type { RaftLimits } from '../../src/raft/options.ts';
-import type { LogIndex, NodeId } from '../../src/raft/position.ts';
+import type { LogIndex, NodeId, Term } from '../../src/raft/position.ts';
+import { wrongFolders } from '../lin/namespace-model.ts';
 import { Agenda } from './agenda.ts';
 import { BrokenPromise, Checker, hasQuorum } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import type { SimDisk } from './disk.ts';
 import { drawFaults, exponential, type FaultKind, type Faults, healed, TICK, without } from './faults.ts';
 import { Member } from './member.ts';
+import { NamespaceClient, NamespaceHistory } from './namespace-client.ts';
 import { SimNetwork } from './network.ts';
 import { Trace } from './trace.ts';
 import { Trouble } from './trouble.ts';
 
-/** How many requests clients remember, to send them again. */
-const RECENT = 16;
+interface OpenRead {
+  /** What was committed when it began. */
+  readonly committed: LogIndex;
+  readonly serve: ((member: Member | undefined) => void) | undefined;
+}
+
+type Answer = ((outcome: Outcome | undefined) => void) | undefined;
+
+interface OpenProposal {
+  readonly asked: NodeId;
+  readonly bytes: Uint8Array;
+  readonly answer: Answer;
+}
+
+interface Accepted {
+  readonly term: Term;
+  readonly answer: Answer;
+}
+
+/** Clients of the namespace whose history is judged. */
+const CALLERS = 4;
 
 /** Mistakes of a driver, to prove that the checks see them. */
 export interface DriverBugs {
   /** Messages of this kind do not wait for the write that they promise. */
   readonly sendsBeforeDurable?: MessageKind;
-  /** A snapshot lacks the table of the requests that took effect. */
+  /** A snapshot lacks the tables of the sessions. */
   readonly snapshotWithoutSessions?: boolean;
   /** A snapshot never takes the place of the log. */
   readonly keepsLog?: boolean;
@@ -45,6 +66,8 @@ export interface SimulationReport {
   readonly elections: number;
   readonly reads: number;
   readonly accepted: number;
+  /** Calls of clients of the namespace with an answer. */
+  readonly calls: number;
   /** An operator's change and the loss of a disk met, so that nothing was left to work at the end. */
   readonly majorityLost: boolean;
   readonly coverage: Coverage;
@@ -83,9 +106,10 @@ export class World {
   readonly network: SimNetwork;
   readonly checker: Checker;
   readonly #disks = new Map<NodeId, SimDisk>();
-  readonly #requests = new WeakMap<Uint8Array, number>();
-  /** What clients asked lately. */
-  readonly #recent: number[] = [];
+  /** What says something to the state machine. */
+  readonly #commands = new WeakSet<Uint8Array>();
+  readonly #history = new NamespaceHistory();
+  readonly #callers: readonly NamespaceClient[];
   readonly bugs: DriverBugs;
   readonly #options: SimulationOptions;
   faults: Faults;
@@ -93,11 +117,11 @@ export class World {
   #reads = 0;
   #acceptedCount = 0;
   /** By member and token: what was committed when the read began. */
-  readonly #openReads = new Map<string, LogIndex>();
+  readonly #openReads = new Map<string, OpenRead>();
   /** Proposals without an answer, and the member that was asked. */
-  readonly #openProposals = new Map<string, { readonly asked: NodeId; readonly bytes: Uint8Array }>();
-  /** By member: accepted proposals, as `index term`, that were not seen applied yet. */
-  readonly #accepted = new Map<NodeId, Map<LogIndex, number>>();
+  readonly #openProposals = new Map<string, OpenProposal>();
+  /** By member and index: accepted proposals that were not seen applied yet. */
+  readonly #accepted = new Map<NodeId, Map<LogIndex, Accepted>>();
   #stopClients = false;
   #majorityLost = false;
 
@@ -117,8 +141,9 @@ export class World {
         }
       : {};
     const founders = membershipOf(Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`));
-    this.checker = new Checker(this.#disks, founders, (command) => this.requestOf(command));
+    this.checker = new Checker(this.#disks, founders);
     for (const _ of founders.voters) this.join(founders);
+    this.#callers = Array.from({ length: CALLERS }, (_, i) => new NamespaceClient(this, this.#history, i));
     this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
       this.members.get(to)?.give({ kind: 'receive', from, message });
     });
@@ -129,6 +154,7 @@ export class World {
     try {
       this.#faultyPart();
       this.#healedPart();
+      this.#judge();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       throw new SimulationFailure(this.#options, error, this.faults, this.trace.tail());
@@ -143,6 +169,7 @@ export class World {
       elections,
       reads: this.#reads,
       accepted: this.#acceptedCount,
+      calls: this.#history.operations.filter(({ outcome }) => outcome !== undefined).length,
       majorityLost: this.#majorityLost,
       coverage,
     };
@@ -161,9 +188,26 @@ export class World {
     return member;
   }
 
-  /** The request that a command carries out. */
-  requestOf(command: Uint8Array): number {
-    return must(this.#requests.get(command), 'Every command comes from a client');
+  /** Whether an entry says something to the state machine. */
+  isCommand(bytes: Uint8Array): boolean {
+    return this.#commands.has(bytes);
+  }
+
+  /** Proposes a command; `answer` gets nothing when it is refused, and may never come. */
+  proposeCommand(member: Member, bytes: Uint8Array, answer: (outcome: Outcome | undefined) => void): void {
+    if (!member.alive) return;
+    const id = this.#nextRequest++;
+    this.#commands.add(bytes);
+    this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes, answer });
+    member.give({ kind: 'propose', proposals: [{ id, bytes }] });
+  }
+
+  /** Asks to read; `serve` is given the member as soon as its state may be read, or undefined. */
+  readFrom(member: Member, serve: (member: Member | undefined) => void): void {
+    if (!member.alive) return;
+    const token = this.#nextRequest++;
+    this.#openReads.set(`read ${member.id} ${token}`, { committed: this.checker.commit, serve });
+    member.give({ kind: 'read', token });
   }
 
   settled(node: NodeId, effect: Extract<Effect, { kind: 'settle' }>): void {
@@ -173,10 +217,11 @@ export class World {
     this.#openProposals.delete(what);
     if (effect.fate !== 'accepted') {
       if (open !== undefined) this.checker.dropped(open.bytes);
+      open?.answer?.(undefined);
       return;
     }
     this.#acceptedCount += 1;
-    this.#accepted.get(node)?.set(effect.at.index, effect.at.term);
+    this.#accepted.get(node)?.set(effect.at.index, { term: effect.at.term, answer: open?.answer });
   }
 
   /** A snapshot has taken the place of entries: whether they are in it is not known to who proposed them here. */
@@ -191,22 +236,29 @@ export class World {
     for (const index of accepted.keys()) if (index >= from) accepted.delete(index);
   }
 
-  appliedAt(node: NodeId, entry: Entry): void {
-    this.#accepted.get(node)?.delete(entry.index);
+  appliedAt(node: NodeId, entry: Entry, outcome: Outcome | undefined): void {
+    const accepted = this.#accepted.get(node);
+    const waiting = accepted?.get(entry.index);
+    accepted?.delete(entry.index);
+    if (waiting?.term === entry.term) waiting.answer?.(outcome);
   }
 
   readServed(node: NodeId, token: number, index: LogIndex): void {
     const key = `read ${node} ${token}`;
     this.checker.answered(key);
-    this.checker.readServed(node, index, this.#openReads.get(key) ?? 0);
+    const open = this.#openReads.get(key);
+    this.checker.readServed(node, index, open?.committed ?? 0);
     this.#openReads.delete(key);
     this.#reads += 1;
+    open?.serve?.(this.members.get(node));
   }
 
   readFailed(node: NodeId, token: number): void {
     const key = `read ${node} ${token}`;
     this.checker.answered(key);
+    const open = this.#openReads.get(key);
     this.#openReads.delete(key);
+    open?.serve?.(undefined);
   }
 
   /** A process died, and with it all who waited for its answers; its connections break. */
@@ -220,6 +272,7 @@ export class World {
   #faultyPart(): void {
     for (const member of this.members.values()) member.start();
     this.#clients();
+    for (const caller of this.#callers) caller.start();
     this.trouble.begin();
     const end = this.#options.ticks * TICK;
     while (this.agenda.next(end));
@@ -228,6 +281,7 @@ export class World {
   /** Everything, or half of the time only a majority, works again: then the cluster must work. */
   #healedPart(): void {
     this.#stopClients = true;
+    for (const caller of this.#callers) caller.stop();
     this.trouble.end();
     this.faults = healed(this.faults);
     this.network.faults = this.faults;
@@ -281,6 +335,18 @@ export class World {
         .join(),
     );
     if (new Set(lines).size !== 1) throw new BrokenPromise('I30: the logs differ at the end');
+    for (const { id, state } of following) this.checker.reached(id, state.index, state.digest());
+  }
+
+  /** What the clients of the namespace saw must have one order. */
+  #judge(): void {
+    for (const caller of this.#callers) caller.end();
+    const wrong = wrongFolders(this.#history.operations);
+    if (wrong.length === 0) return;
+    const [folder = ''] = wrong;
+    const seen = this.#history.operations.filter(({ input }) => input.path.startsWith(`${folder}/`));
+    const lines = seen.map((operation) => JSON.stringify(operation)).join('\n');
+    throw new BrokenPromise(`I29: no order explains what clients saw in ${folder}\n${lines}`);
   }
 
   #until(working: readonly Member[], what: string, reached: () => boolean): void {
@@ -344,12 +410,7 @@ export class World {
     const proposals = Array.from({ length: count }, () => {
       const id = this.#nextRequest++;
       const bytes = new Uint8Array(randomInt(this.random, 0, 60));
-      const again = this.#recent.length > 0 && this.random.next() < this.faults.retry;
-      if (again) this.coverage.fault('retry');
-      const request = again ? (this.#recent[randomInt(this.random, 0, this.#recent.length - 1)] ?? id) : id;
-      this.#requests.set(bytes, request);
-      this.#recent[request % RECENT] = request;
-      this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes });
+      this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes, answer: undefined });
       return { id, bytes };
     });
     member.give({ kind: 'propose', proposals });
@@ -358,7 +419,7 @@ export class World {
   #read(member: Member): void {
     if (!member.alive) return;
     const token = this.#nextRequest++;
-    this.#openReads.set(`read ${member.id} ${token}`, this.checker.commit);
+    this.#openReads.set(`read ${member.id} ${token}`, { committed: this.checker.commit, serve: undefined });
     member.give({ kind: 'read', token });
   }
 }
