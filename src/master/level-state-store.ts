@@ -16,7 +16,7 @@ import {
 } from '../wire/codec/state.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
-import { APPLIED_KEY, MEMBERSHIP_KEY, TABLE_LETTERS } from './state-keys.ts';
+import { APPLIED_KEY, CONDEMNED_KEY, MEMBERSHIP_KEY, TABLE_LETTERS } from './state-keys.ts';
 import { openStateView, type StateView } from './state-view.ts';
 
 /** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
@@ -82,6 +82,8 @@ export class LevelStateStore implements StateStore, StateScanner {
       const record = level.getSync(APPLIED_KEY);
       if (record === undefined && !(await level.isEmpty()))
         throw new SluiceError('CORRUPT', `State store ${options.folder} has lost its position`);
+      const condemned = level.getSync(CONDEMNED_KEY);
+      if (condemned !== undefined) throw new SluiceError('CORRUPT', Buffer.from(condemned).toString('utf8'));
       return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
     } catch (thrown) {
       await level?.close();
@@ -188,6 +190,13 @@ export class LevelStateStore implements StateStore, StateScanner {
   view(): StateView {
     assert(!this.#torn, 'A view shows whole entries');
     return openStateView(this.#level, this.#rows, this.#applied);
+  }
+
+  /** From now on this state is refused at its opening, with `reason`. @throws SluiceError when the disk refuses */
+  async condemn(reason: string): Promise<void> {
+    const batch = this.#level.batch();
+    batch.put(CONDEMNED_KEY, Buffer.from(reason, 'utf8'));
+    await batch.write({ sync: true });
   }
 
   /** Flushes and closes; an unfinished entry, and what no flush took before it, is left to the journal. Idempotent. */

@@ -11,8 +11,10 @@ import { type Closeable, opening, type Scope } from '../host/scope.ts';
 import { type Readiness, StatusServer } from '../host/status-server.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { MountRequest } from '../model/operations.ts';
+import type { StateDigest } from '../model/report.ts';
 import type { Ufs } from '../ufs/ufs.ts';
 import { adminService } from '../wire/admin-server.ts';
+import { DigestExchange } from '../wire/digest-exchange.ts';
 import { GrpcServer, type GrpcService } from '../wire/grpc-server.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
 import { RaftTransport } from '../wire/raft-transport.ts';
@@ -20,6 +22,7 @@ import { registryService } from '../wire/registry-server.ts';
 import { bindFolder, clusterIdOf } from './cluster-id.ts';
 import type { Journal } from './journal.ts';
 import { openJournal, parsePeers } from './journal-open.ts';
+import { withWayOut } from './level-log-scan.ts';
 import { parseMemberAddresses, splitAddress } from './member-addresses.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
 import { readinessOf } from './readiness.ts';
@@ -87,7 +90,10 @@ export class Master implements Closeable {
     const clusterId = clusterIdOf(service.cluster, [...peers.keys()]);
     await bindFolder(folder, clusterId, quorum.name);
     const transport = scope.own('raft transport', newTransport(parts, clusterId));
-    if (!shared) await serve(parts, scope, 'raft server', raft.port, [transport.service]);
+    const digests = new DigestExchange({ clusterId, token: parts.token, clock: parts.clock });
+    let services: MasterServices | undefined;
+    const betweenMasters = [transport.service, digests.service((index) => digestOf(services, index))];
+    if (!shared) await serve(parts, scope, 'raft server', raft.port, betweenMasters);
     scope.onClose('raft streams', () => transport.close());
     let readiness = (): Readiness => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
     const at = { host: service.host, port: service.statusPort };
@@ -95,19 +101,19 @@ export class Master implements Closeable {
     const status = scope.own('status server', await StatusServer.open(asked));
     const journal = scope.own('journal', await startJournal(parts, folder, transport, peers));
     readiness = readinessOf(journal, service.rootUfs);
-    const services = scope.own('services', newServices(parts, journal, clusterId, addressOf));
+    services = scope.own('services', newServices(parts, journal, digests, clusterId, addressOf));
 
-    const { handlers } = services;
+    const { handlers, workers, admin } = services;
     const metadata = new MetadataServer({ handlers, clock: parts.clock, timers, logger, metrics });
     const offered: GrpcService[] = [
       metadata.service,
-      registryService((stream) => services.workers.connect(stream)),
-      adminService(services.admin),
+      registryService((stream) => workers.connect(stream)),
+      adminService(admin),
     ];
-    if (shared) offered.push(transport.service);
+    if (shared) offered.push(...betweenMasters);
     const server = await serve(parts, scope, 'client server', service.port, offered);
     // These end the streams that the server would wait for.
-    scope.onClose('worker streams', () => services.workers.close());
+    scope.onClose('worker streams', () => workers.close());
     scope.onClose('client sessions', () => metadata.close());
     if (shared) scope.onClose('raft streams', () => transport.close());
     const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
@@ -170,12 +176,17 @@ function startJournal(
 function newServices(
   parts: MasterParts,
   state: Journal,
+  digests: DigestExchange,
   clusterId: string,
   addressOf: (member: string) => string | undefined,
 ): MasterServices {
   const { service, openUfs, version, clock, timers, logger, metrics } = parts;
   return new MasterServices({
+    self: parts.quorum.name,
     state,
+    view: () => state.state.view(),
+    ask: (address, index) => digests.ask(address, index),
+    condemn: (error) => condemn(state, error, logger),
     addressOf,
     clusterId,
     superusers: { user: userInfo().username, group: service.supergroup },
@@ -188,6 +199,20 @@ function newServices(
     log: logger,
     metrics,
   });
+}
+
+/** @throws SluiceError NOT_FOUND, UNAVAILABLE */
+async function digestOf(services: MasterServices | undefined, index: number): Promise<StateDigest> {
+  if (services === undefined) throw new SluiceError('UNAVAILABLE', 'This master is starting: ask later');
+  return services.divergence.digestAt(index);
+}
+
+/** Stops this master, and lets none start with its state. */
+function condemn(journal: Journal, error: SluiceError, log: Logger): void {
+  journal.state.condemn(error.message).catch((err: unknown) => {
+    log.error({ err }, 'that the state must not be used any more could not be noted in it');
+  });
+  journal.fail(SluiceError.from(withWayOut(error)));
 }
 
 /** @throws SluiceError INVALID_ARGUMENT */

@@ -96,6 +96,22 @@ export const serviceOptions = {
     /^[A-Za-z0-9._-]{1,64}$/,
     'name of letters, digits, dots, dashes and underscores',
   ),
+  digestInterval: duration(
+    {
+      key: 'master.digest.interval',
+      doc: 'How often the states of all masters are compared; one that differs from most others stops',
+      fallback: '10m',
+    },
+    { min: 10, never: true },
+  ),
+  digestShare: integer(
+    {
+      key: 'master.digest.share',
+      doc: 'How much of a core reading the state for that may take, in percent',
+      fallback: '10',
+    },
+    { min: 1, max: 100 },
+  ),
   host: text({
     key: 'master.host',
     doc: 'Address that clients, workers and monitoring are served on; beyond loopback security.token is required',

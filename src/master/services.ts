@@ -9,6 +9,7 @@ import type { OperationHandlers } from '../wire/operation-handlers.ts';
 import { AdminService } from './admin-service.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { Callers, type Superusers } from './callers.ts';
+import { DivergenceCheck, type DivergenceCheckParts } from './divergence-check.ts';
 import { LeaderGate } from './leader-gate.ts';
 import { whileLeading } from './leader-service.ts';
 import { metadataHandlers } from './metadata-service.ts';
@@ -26,7 +27,7 @@ import { UfsRegistry } from './ufs-registry.ts';
 import { UfsSync } from './ufs-sync.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
-export interface ServicesParts {
+export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'condemn'> {
   readonly state: ReplicatedState;
   readonly clusterId: string;
   readonly superusers: Superusers;
@@ -48,6 +49,7 @@ export class MasterServices implements Closeable {
   readonly handlers: OperationHandlers;
   readonly workers: WorkerRegistry;
   readonly admin: AdminService;
+  readonly divergence: DivergenceCheck;
   readonly #closing: readonly (() => Promise<void> | void)[];
 
   constructor(parts: ServicesParts) {
@@ -85,12 +87,28 @@ export class MasterServices implements Closeable {
       blockSizeBytes: options.blockSize,
       workers: () => this.workers.list(),
     });
+    this.divergence = new DivergenceCheck({
+      self: parts.self,
+      state,
+      system,
+      version,
+      intervalMs: options.digestInterval,
+      share: options.digestShare / 100,
+      clock,
+      timers,
+      log,
+      metrics,
+      view: parts.view,
+      ask: parts.ask,
+      condemn: parts.condemn,
+    });
     this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
     const purger = new Purger({ state, system, clock, timers, log, metrics });
     const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });
     const group = options.supergroup === '' ? system.user : options.supergroup;
     const bootstrap = new Bootstrap({ state, mounted, system, timers, log, clusterId, group, root: parts.root });
     this.#closing = [
+      () => this.divergence.close(),
       () => bootstrap.close(),
       () => sweeper.close(),
       () => purger.close(),

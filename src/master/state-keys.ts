@@ -22,5 +22,8 @@ export const TABLES_BY_LETTER: readonly TableName[] = [...TABLE_NAMES].sort((a, 
 /** Key of the applied position. What begins with `!` is each master's own; all other keys are replicated rows. */
 export const APPLIED_KEY = '!applied';
 
+/** Key of the reason why this state must not be used any more. */
+export const CONDEMNED_KEY = '!condemned';
+
 /** Key of the membership as of that position; absent until a journal entry has changed it. */
 export const MEMBERSHIP_KEY = '!membership';

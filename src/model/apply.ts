@@ -1,6 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import { applySetAttributes } from './apply-attributes.ts';
-import { ApplyContext, type Result } from './apply-context.ts';
+import { ApplyContext, DONE, type Result } from './apply-context.ts';
 import { applyDelete, applyPurge } from './apply-delete.ts';
 import { applyMakeDirectory } from './apply-directory.ts';
 import { applyCompleteFile, applyCreateFile } from './apply-file.ts';
@@ -85,6 +85,10 @@ function dispatch(context: ApplyContext, command: OrdinaryCommand): Result {
       return applySetWorkerState(context, command);
     case 'expireSessions':
       return applyExpireSessions(context, command);
+    case 'takeDigest':
+    case 'judgeDigests':
+      context.notify(command);
+      return DONE;
     default:
       return unreachable(command);
   }

@@ -59,6 +59,16 @@ export interface FormatCommand {
   readonly group: string;
 }
 
+/** The states of the masters were not all the same. */
+export interface DigestVerdict {
+  /** The entry at which they were compared. */
+  readonly index: number;
+  /** What more than half of the masters have; empty when no digest has a majority. */
+  readonly digest: string;
+  /** The masters that have another one; empty without a majority. */
+  readonly differing: readonly string[];
+}
+
 /**
  * What changes replicated state. A name is an order, never a past; a kind never changes its meaning. `persisted` says
  * that the UFS has it already: the leader does the UFS's part before it proposes.
@@ -88,7 +98,11 @@ export type Command =
   | { readonly kind: 'registerWorker'; readonly worker: WorkerRegistration }
   | { readonly kind: 'setWorkerState'; readonly id: WorkerId; readonly state: 'live' | 'lost' }
   /** Removes sessions that were idle since before `idleSinceMs`, at most 1,000 at a time. */
-  | { readonly kind: 'expireSessions'; readonly clients: readonly string[]; readonly idleSinceMs: number };
+  | { readonly kind: 'expireSessions'; readonly clients: readonly string[]; readonly idleSinceMs: number }
+  /** Changes nothing: every master takes the digest of its state as this entry leaves it. */
+  | { readonly kind: 'takeDigest' }
+  /** Changes nothing: tells every master what came of comparing the digests that were taken at an entry. */
+  | ({ readonly kind: 'judgeDigests' } & DigestVerdict);
 
 export type CommandKind = Command['kind'];
 
@@ -124,7 +138,9 @@ export type Notice =
    */
   | { readonly kind: 'changed'; readonly path: string; readonly subtree: boolean }
   | { readonly kind: 'mountsChanged'; readonly mountId: MountId }
-  | { readonly kind: 'workersChanged' };
+  | { readonly kind: 'workersChanged' }
+  | { readonly kind: 'takeDigest' }
+  | ({ readonly kind: 'judgeDigests' } & DigestVerdict);
 
 /** What came of a command. */
 export interface Applied {

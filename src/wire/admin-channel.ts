@@ -1,15 +1,13 @@
-import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { ClusterReport, QuorumInfo } from '../model/report.ts';
+import { callMaster } from './call-master.ts';
 import type { Codec } from './codec/codec.ts';
 import { QUORUM_REPLY, REPORT_REPLY, TRANSFER_REPLY, TRANSFER_REQUEST } from './codec/report.ts';
-import { callMetadata } from './credentials.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
-import { CLIENT_OPTIONS, KEEPALIVE_OPTIONS, sameBytes } from './grpc-options.ts';
-import { fromGrpcStatus, isTransportError } from './grpc-status.ts';
+import { isTransportError } from './grpc-status.ts';
 import { MasterList } from './master-list.ts';
 
 export interface AdminChannelOptions {
@@ -62,7 +60,7 @@ export class AdminChannel {
         return seen.leader;
       try {
         const path = JournalServiceService.transferLeadership.path;
-        return await this.#call(address, path, TRANSFER_REPLY, request, { untilBroken: true });
+        return await this.#call(address, path, TRANSFER_REPLY, request, { whileConnected: true });
       } catch (thrown) {
         if (thrown instanceof SluiceError && isLostAnswer(thrown)) asked = seen;
         throw thrown;
@@ -96,27 +94,17 @@ export class AdminChannel {
     }
   }
 
-  /** @param limit `untilBroken`: waits for the answer while the master answers pings. */
+  /** @param limit `whileConnected`: the time for an attempt is that for its connection. */
   async #call<T>(
     address: string,
     path: string,
     codec: Codec<T>,
     request: Uint8Array = NOTHING,
-    limit: { readonly untilBroken?: boolean } = {},
+    limit: { readonly whileConnected?: boolean } = {},
   ): Promise<T> {
     const { token, clock, attemptMs = ATTEMPT_MS } = this.#options;
-    const client = new Client(address, credentials.createInsecure(), { ...CLIENT_OPTIONS, ...KEEPALIVE_OPTIONS });
-    const call = limit.untilBroken === true ? {} : { deadline: clock.wallMs() + attemptMs };
-    const reply = await new Promise<Buffer>((resolve, reject) => {
-      const done = (error: ServiceError | null, answer?: Buffer): void => {
-        client.close();
-        if (error === null && answer !== undefined) resolve(answer);
-        else if (error !== null) reject(fromGrpcStatus(error, `Master ${address}`));
-        else reject(new SluiceError('INTERNAL', `Master ${address} answered nothing`));
-      };
-      client.makeUnaryRequest(path, sameBytes, sameBytes, Buffer.from(request), callMetadata(token), call, done);
-    });
-    return codec.decode(reply);
+    const deadlineMs = clock.wallMs() + attemptMs;
+    return codec.decode(await callMaster({ address, token, path, request, deadlineMs, ...limit }));
   }
 }
 

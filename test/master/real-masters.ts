@@ -9,6 +9,7 @@ import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { Master } from '../../src/master/master.ts';
 import { journalOptions, quorumOptions, serviceOptions } from '../../src/master/options.ts';
+import type { SluiceError } from '../../src/model/errors.ts';
 import { LocalUfs } from '../../src/ufs/local-ufs.ts';
 import { MetadataChannel } from '../../src/wire/metadata-channel.ts';
 import { freePorts } from '../support/process-cluster.ts';
@@ -18,13 +19,20 @@ const logger = createLogger('silent', {});
 export const common = { clock: systemClock, timers: nodeTimers, random: { next: Math.random }, logger };
 export const PATIENCE = { timeout: 20_000, interval: 20 };
 
+interface Given {
+  readonly metrics?: Metrics;
+  /** Throws unless given. */
+  readonly onFatal?: (error: SluiceError) => void;
+}
+
 /** Masters in this process, with real stores and connections, in a folder of their own. */
 export class RealMasters {
   readonly folder = mkdtempSync(join(tmpdir(), 'sluice-masters-'));
+  readonly #masters = new Map<string, Master>();
   readonly #closing: (() => Promise<void> | void)[] = [];
 
   /** Starts one master; closed with the others unless it is closed before. */
-  async start(name: string, settings: Record<string, string>, metrics = new Metrics()): Promise<Master> {
+  async start(name: string, settings: Record<string, string>, given: Given = {}): Promise<Master> {
     const flags = {
       'master.name': name,
       'master.data': join(this.folder, name),
@@ -40,11 +48,14 @@ export class RealMasters {
       version: '1.2.3',
       openUfs: (uri) => new LocalUfs(uri.slice('file://'.length), logger),
       ...common,
-      metrics,
-      onFatal: (error) => {
-        throw error;
-      },
+      metrics: given.metrics ?? new Metrics(),
+      onFatal:
+        given.onFatal ??
+        ((error) => {
+          throw error;
+        }),
     });
+    this.#masters.set(name, master);
     this.own(() => master.close());
     return master;
   }
@@ -59,26 +70,31 @@ export class RealMasters {
     this.#closing.push(close);
   }
 
-  async close(): Promise<void> {
+  /** Closes one master, or everything. */
+  async close(name?: string): Promise<void> {
+    if (name !== undefined) return this.#masters.get(name)?.close();
     for (const close of this.#closing.splice(0).reverse()) await close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Three that are ready. */
-  async startThree(settings: Record<string, string> = {}): Promise<ThreeMasters> {
+  async startThree(given: Record<string, string> = {}): Promise<ThreeMasters> {
     const ports = await freePorts(6);
     const names = ['m1', 'm2', 'm3'];
     const addresses = names.map((_, i) => `127.0.0.1:${ports[i + 3]}`);
-    const shared = {
+    const settings = {
       'master.peers': names.map((name, i) => `${name}=127.0.0.1:${ports[i]}`).join(','),
       'master.addresses': names.map((name, i) => `${name}=${addresses[i]}`).join(','),
-      ...settings,
+      ...given,
     };
     const masters = await Promise.all(
-      names.map((name, i) => this.start(name, { ...shared, 'master.port': String(ports[i + 3]) }, processMetrics())),
+      names.map((name, i) => {
+        const port = { 'master.port': String(ports[i + 3]) };
+        return this.start(name, { ...settings, ...port }, { metrics: processMetrics() });
+      }),
     );
     await Promise.all(masters.map(ready));
-    return { names, addresses, masters };
+    return { names, addresses, masters, settings };
   }
 }
 
@@ -87,6 +103,8 @@ export interface ThreeMasters {
   /** Where clients reach them. */
   readonly addresses: readonly string[];
   readonly masters: readonly Master[];
+  /** What all were started with, but the port. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 export const ready = (master: Master) => vi.waitFor(() => expect(master.readiness).toEqual({ ready: true }), PATIENCE);

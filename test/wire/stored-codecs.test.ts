@@ -46,6 +46,8 @@ const COMMANDS: readonly Command[] = [
   { kind: 'registerWorker', worker: { id: 'w', address: 'h:1', host: 'h', capacityBytes: 5e12 } },
   { kind: 'setWorkerState', id: 'w', state: 'lost' },
   { kind: 'expireSessions', clients: ['a', 'b'], idleSinceMs: 5 },
+  { kind: 'takeDigest' },
+  { kind: 'judgeDigests', index: 2 ** 40, digest: 'ab12', differing: ['m2'] },
 ];
 
 const packr = new Packr({ useRecords: false });

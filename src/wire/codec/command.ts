@@ -87,6 +87,8 @@ const COMMANDS: Variants<Command> = {
   registerWorker: [12, row({ worker: WORKER_REGISTRATION })],
   setWorkerState: [13, row({ id: text, state: word<WorkerState>(['live', 'lost']) })],
   expireSessions: [14, row({ clients: texts, idleSinceMs: number })],
+  takeDigest: [15, row({})],
+  judgeDigests: [16, row({ index: number, digest: text, differing: texts })],
 };
 
 const STAMPED = row<StampedCommand>({

@@ -11,8 +11,10 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientUnaryCall,
   type ClientWritableStream,
   type handleClientStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
@@ -29,6 +31,32 @@ export interface ExchangeRequest {
 }
 
 export interface ExchangeResponse {
+}
+
+export interface GetDigestRequest {
+  /** Masters of other clusters are refused. */
+  readonly clusterId: string;
+  readonly index: number;
+}
+
+export interface GetDigestResponse {
+  readonly digest: StateDigest | undefined;
+}
+
+export interface StateDigest {
+  readonly member: string;
+  readonly index: number;
+  /** SHA-256 of all rows, in hex. */
+  readonly digest: string;
+  readonly rows: number;
+  readonly tables: readonly TableDigest[];
+  /** Version of the program that took it. */
+  readonly version: string;
+}
+
+export interface TableDigest {
+  readonly table: string;
+  readonly digest: string;
 }
 
 function createBaseExchangeRequest(): ExchangeRequest {
@@ -112,6 +140,267 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
   },
 };
 
+function createBaseGetDigestRequest(): GetDigestRequest {
+  return { clusterId: "", index: 0 };
+}
+
+export const GetDigestRequest: MessageFns<GetDigestRequest> = {
+  encode(message: GetDigestRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusterId !== "") {
+      writer.uint32(10).string(message.clusterId);
+    }
+    if (message.index !== 0) {
+      writer.uint32(16).uint64(message.index);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDigestRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDigestRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetDigestResponse(): GetDigestResponse {
+  return { digest: undefined };
+}
+
+export const GetDigestResponse: MessageFns<GetDigestResponse> = {
+  encode(message: GetDigestResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== undefined) {
+      StateDigest.encode(message.digest, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDigestResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDigestResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = StateDigest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStateDigest(): StateDigest {
+  return { member: "", index: 0, digest: "", rows: 0, tables: [], version: "" };
+}
+
+export const StateDigest: MessageFns<StateDigest> = {
+  encode(message: StateDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.member !== "") {
+      writer.uint32(10).string(message.member);
+    }
+    if (message.index !== 0) {
+      writer.uint32(16).uint64(message.index);
+    }
+    if (message.digest !== "") {
+      writer.uint32(26).string(message.digest);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(32).uint64(message.rows);
+    }
+    for (const v of message.tables) {
+      TableDigest.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.version !== "") {
+      writer.uint32(50).string(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateDigest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateDigest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tables.push(TableDigest.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTableDigest(): TableDigest {
+  return { table: "", digest: "" };
+}
+
+export const TableDigest: MessageFns<TableDigest> = {
+  encode(message: TableDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.table !== "") {
+      writer.uint32(10).string(message.table);
+    }
+    if (message.digest !== "") {
+      writer.uint32(18).string(message.digest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TableDigest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTableDigest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.table = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * What masters say to each other. The ends of a stream are named in its metadata: `sluice-cluster`,
  * `sluice-sender`, `sluice-receiver`, `sluice-incarnation`, each percent-encoded; the server's initial metadata means that
@@ -129,11 +418,23 @@ export const RaftServiceService = {
     responseSerialize: (value: ExchangeResponse): Buffer => Buffer.from(ExchangeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExchangeResponse => ExchangeResponse.decode(value),
   },
+  /** The digest of the state as one entry left it, which was an order to take it. Answered when it is there. */
+  getDigest: {
+    path: "/sluice.v1.RaftService/GetDigest" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetDigestRequest): Buffer => Buffer.from(GetDigestRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetDigestRequest => GetDigestRequest.decode(value),
+    responseSerialize: (value: GetDigestResponse): Buffer => Buffer.from(GetDigestResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetDigestResponse => GetDigestResponse.decode(value),
+  },
 } as const;
 
 export interface RaftServiceServer extends UntypedServiceImplementation {
   /** One stream per direction; the answer comes only as an error. */
   exchange: handleClientStreamingCall<ExchangeRequest, ExchangeResponse>;
+  /** The digest of the state as one entry left it, which was an order to take it. Answered when it is there. */
+  getDigest: handleUnaryCall<GetDigestRequest, GetDigestResponse>;
 }
 
 export interface RaftServiceClient extends Client {
@@ -154,6 +455,22 @@ export interface RaftServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExchangeResponse) => void,
   ): ClientWritableStream<ExchangeRequest>;
+  /** The digest of the state as one entry left it, which was an order to take it. Answered when it is there. */
+  getDigest(
+    request: GetDigestRequest,
+    callback: (error: ServiceError | null, response: GetDigestResponse) => void,
+  ): ClientUnaryCall;
+  getDigest(
+    request: GetDigestRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetDigestResponse) => void,
+  ): ClientUnaryCall;
+  getDigest(
+    request: GetDigestRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetDigestResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const RaftServiceClient = makeGenericClientConstructor(
@@ -164,6 +481,17 @@ export const RaftServiceClient = makeGenericClientConstructor(
   service: typeof RaftServiceService;
   serviceName: string;
 };
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
