@@ -20,9 +20,9 @@ type Send = Extract<Effect, { kind: 'send' }>;
 type Write = Extract<Effect, { kind: 'write' }>;
 
 /** How often states are compared. */
-const DIGEST_EACH = 16;
+const DIGEST_EACH = 64;
 /** Chance that a state is flushed after some entries were applied. */
-const FLUSH = 0.2;
+const FLUSH = 0.1;
 
 /** One life of a member: from a start to a crash. */
 interface Life {
