@@ -162,6 +162,7 @@ export class SegmentLogStore implements LogStore {
       await this.#files.syncFolder(this.#folder);
     }
     const scan = new SegmentScan(this.#files, this.#folder, meta);
+    await scan.checkFiles();
     for (const note of meta.segments) this.#segments.push(await this.#segmentFiles.open(note));
     for await (const { segment, offset, header } of scan.frames()) {
       const { first, count, length, sequence } = header;
@@ -364,7 +365,7 @@ export class SegmentLogStore implements LogStore {
     const [begin] = frames;
     if (begin === undefined || begin.first > from) throw this.#gone(from, to);
     const together = [begin];
-    for (const frame of frames.slice(1)) {
+    for (const frame of frames.slice(1).filter(({ first }) => first <= to)) {
       const end = must(together.at(-1), 'There is a frame');
       const gap = frame.offset - end.offset - end.length;
       if (frame.segment !== begin.segment || gap < 0 || gap > READ_GAP_BYTES) break;

@@ -128,6 +128,11 @@ export class SegmentScan {
     this.#finish();
   }
 
+  /** @throws SluiceError CORRUPT when a file is missing, or not as long as it was made */
+  async checkFiles(): Promise<void> {
+    for (const note of this.#meta.segments) await (await this.#open(note)).close();
+  }
+
   /** Whether a file that the meta files do not list begins with a write behind the last one. */
   async isLater(name: string): Promise<boolean> {
     const file = await this.#files.open(join(this.#folder, name), 'read');
@@ -143,17 +148,18 @@ export class SegmentScan {
 
   async #open(note: SegmentNote): Promise<OpenFile> {
     const name = segmentName(note);
+    const damaged = (offset: number, what: string) => damagedAt(this.#folder, name, offset, note.first, what);
     let file: OpenFile;
     try {
       file = await this.#files.open(join(this.#folder, name), 'read');
     } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') throw this.#damaged(name, 0, 'the file is missing');
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') throw damaged(0, 'the file is missing');
       throw thrown;
     }
     const size = await file.size();
     if (size === note.bytes) return file;
     await file.close();
-    throw this.#damaged(name, Math.min(size, note.bytes), `the file has ${size} bytes instead of ${note.bytes}`);
+    throw damaged(Math.min(size, note.bytes), `the file has ${size} bytes instead of ${note.bytes}`);
   }
 
   async *#segment(segment: number, note: SegmentNote, file: OpenFile): AsyncGenerator<ScannedFrame> {

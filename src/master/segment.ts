@@ -6,7 +6,7 @@ import { SEGMENT_NAME } from './segment-meta.ts';
 /** Written at a time when a file is made. */
 const ZEROES = Buffer.alloc(1024 * 1024);
 /** Files that the journal no longer needs and that wait to be used again. */
-const MAX_SPARES = 1;
+const MAX_SPARES = 2;
 const NEW_NAME = /^\d+\.new$/;
 
 export function segmentName({ first, id }: Pick<SegmentNote, 'first' | 'id'>): string {

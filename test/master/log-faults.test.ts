@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
+import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { Entry } from '../../src/raft/entry.ts';
-import type { LogWrite } from '../../src/raft/log-store.ts';
+import type { LogStore, LogWrite } from '../../src/raft/log-store.ts';
 import { entries, entry } from '../contract/log-store.contract.ts';
+import { CrashFiles } from '../support/crash-files.ts';
 
 /** What a store says and holds. */
 interface Content {
@@ -46,7 +48,7 @@ function writes(largeBytes: number): LogWrite[] {
   return all;
 }
 
-async function contentOf(store: LevelLogStore): Promise<Content> {
+async function contentOf(store: LogStore): Promise<Content> {
   const { ballot, base, last, commit } = await store.open();
   const found: Entry[] = [];
   if (last.index > base.index) found.push(...(await store.read(base.index + 1, last.index, Number.MAX_SAFE_INTEGER)));
@@ -145,7 +147,7 @@ const CASES: readonly (readonly [string, Making])[] = [
   ['that ends with a write over several blocks', { killed: true, largeBytes: 70_000, inTable: 9, less: 12 }],
 ];
 
-describe.each(CASES)('a journal, %s', (name, making) => {
+describe.each(CASES)('a journal in LevelDB, %s', (name, making) => {
   let journal: Journal;
   beforeAll(async () => {
     journal = await makeJournal(name.replaceAll(' ', '-'), making);
@@ -173,5 +175,106 @@ describe.each(CASES)('a journal, %s', (name, making) => {
       if (at >= lastBegins) expect([at, found]).toEqual([at, journal.states.at(-2)]);
       else expect([at, found]).toMatchObject([at, { code: 'CORRUPT' }]);
     }
+  });
+});
+
+/** A journal in segment files, as it is and as it was before its last write. */
+interface SegmentJournal {
+  readonly files: CrashFiles;
+  readonly content: Content;
+  readonly before: Content;
+}
+
+const inSegments = (files: CrashFiles) => new SegmentLogStore('/journal', { files, segmentBytes: 1024 });
+
+async function segmentContent(files: CrashFiles): Promise<Content | SluiceError> {
+  const store = inSegments(files);
+  try {
+    return await contentOf(store);
+  } catch (thrown) {
+    if (thrown instanceof SluiceError) return thrown;
+    throw thrown;
+  } finally {
+    await store.close();
+  }
+}
+
+/** Several files, one of them used again, and the first one not needed from its beginning. */
+async function makeSegments(closed: boolean): Promise<SegmentJournal> {
+  const files = new CrashFiles();
+  const store = inSegments(files);
+  await store.open();
+  const list = writes(0);
+  for (const write of list.slice(0, 8)) await store.write(write);
+  await store.compact({ index: 17, term: 1 });
+  let before = files;
+  for (const write of list.slice(8)) {
+    before = files.reopened();
+    await store.write(write);
+  }
+  const killed = files.reopened();
+  await store.close();
+  const kept = closed ? files : killed;
+  const [content, earlier] = [await segmentContent(kept.reopened()), await segmentContent(before)];
+  if (content instanceof SluiceError) throw content;
+  if (earlier instanceof SluiceError) throw earlier;
+  return { files: kept, content, before: earlier };
+}
+
+describe.each([
+  ['closed', true],
+  ['killed', false],
+])('a journal in segment files, %s', (_, closed) => {
+  let journal: SegmentJournal;
+  beforeAll(async () => {
+    journal = await makeSegments(closed);
+  });
+
+  /** What is left is the same; or, when it was not closed, as if the last write had been torn; or damage is found. */
+  async function expectNoSilentLoss(what: readonly unknown[], files: CrashFiles): Promise<'same' | 'torn' | 'found'> {
+    const found = await segmentContent(files);
+    if (found instanceof SluiceError) {
+      const message = expect.stringMatching(
+        /damaged (at entry \d+, in \S+ at byte \d+ )?\(.+\): stop this master, move/,
+      );
+      expect([...what, found]).toMatchObject([...what, { code: 'CORRUPT', message }]);
+      return 'found';
+    }
+    const torn = !closed && JSON.stringify(found) !== JSON.stringify(journal.content);
+    expect([...what, found]).toEqual([...what, torn ? journal.before : journal.content]);
+    return torn ? 'torn' : 'same';
+  }
+
+  test('has several files', () => {
+    const names = journal.files.paths.map((path) => path.replace('/journal/', '').replace(/^\d+-\d+/, 'n'));
+    expect(names).toEqual(['n.segment', 'n.segment', 'n.segment', 'meta-a', 'meta-b']);
+    expect(journal.content).not.toEqual(journal.before);
+  });
+
+  test('cut at each byte, or without one of its files, is the same or CORRUPT', async () => {
+    for (const path of journal.files.paths) {
+      const bytes = journal.files.bytesOf(path);
+      for (let at = 0; at < bytes.length; at += 1)
+        expect(await expectNoSilentLoss([path, at], journal.files.damaged(path, bytes.subarray(0, at)))).not.toBe(
+          'torn',
+        );
+      expect(await expectNoSilentLoss([path], journal.files.damaged(path, undefined))).not.toBe('torn');
+    }
+  });
+
+  test(`with each byte changed, is the same or CORRUPT, or lacks its last write when nobody noted that (SEED=${SEED})`, async () => {
+    const random = seededRandom(SEED);
+    const counts = { same: 0, torn: 0, found: 0 };
+    for (const path of journal.files.paths) {
+      const original = journal.files.bytesOf(path);
+      for (let at = 0; at < original.length; at += 1) {
+        const bytes = Buffer.from(original);
+        bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
+        counts[await expectNoSilentLoss([path, at], journal.files.damaged(path, bytes))] += 1;
+      }
+    }
+    expect(counts.found).toBeGreaterThan(1000);
+    // A header, an entry's header and its bytes.
+    expect(counts.torn).toBe(closed ? 0 : 56 + 11 + 8);
   });
 });
