@@ -260,7 +260,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   async #close(): Promise<void> {
-    await this.#handOver();
+    await this.handOver();
     this.#stop(stopped(this.#parts.name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
@@ -271,8 +271,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     }
   }
 
-  /** So that nobody has to miss this master before there is another leader. */
-  async #handOver(): Promise<void> {
+  /** Lets another master lead, so that nobody has to miss this one first. Tried once; never throws. */
+  async handOver(): Promise<void> {
     if (this.#role !== 'leader' || this.#stopped !== undefined || this.#parts.members.size === 1) return;
     await this.transferLeadership(undefined).catch((error: unknown) => {
       this.#parts.logger.warn({ err: error }, 'leadership was not handed over');

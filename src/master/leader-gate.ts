@@ -1,25 +1,44 @@
+import type { Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
-import type { ReplicatedState } from './replicated-state.ts';
+import type { Leadership, ReplicatedState } from './replicated-state.ts';
 
-/** Lets operations in on the leader only, and tells everybody else where it is. */
+export interface LeaderGateParts {
+  readonly state: ReplicatedState;
+  readonly timers: Timers;
+  /** How long an operation waits for a leader to become known, before the client has to look for it. */
+  readonly patienceMs: number;
+  /** Where clients reach a member; undefined when it is not known. */
+  addressOf(member: string): string | undefined;
+}
+
+/**
+ * Lets operations in on the leader only, and tells everybody else where it is. While leadership changes hands, it lets
+ * them wait a moment: a client that is sent away by everybody searches for longer than an election takes.
+ */
 export class LeaderGate {
-  readonly #state: ReplicatedState;
-  readonly #addressOf: (member: string) => string | undefined;
+  readonly #parts: LeaderGateParts;
+  /** Operations of one moment wait together. */
+  #waiting: Promise<void> | undefined;
 
-  /** `addressOf`: where clients reach a member; undefined when it is not known. */
-  constructor(state: ReplicatedState, addressOf: (member: string) => string | undefined) {
-    this.#state = state;
-    this.#addressOf = addressOf;
+  constructor(parts: LeaderGateParts) {
+    this.#parts = parts;
   }
 
   /** @throws SluiceError NOT_LEADER with `details.leader`, the address for clients, when it is known. */
   check(): void {
-    if (!this.#state.leadership().leading) throw this.notLeader();
+    if (!this.#parts.state.leadership().leading) throw this.notLeader();
+  }
+
+  /** Resolves when this master may serve, or knows who does, or has waited long enough; undefined when it is so now. */
+  settling(): Promise<void> | undefined {
+    if (this.#isSettled(this.#parts.state.leadership())) return undefined;
+    this.#waiting ??= this.#change((leadership) => this.#isSettled(leadership));
+    return this.#waiting;
   }
 
   notLeader(): SluiceError {
-    const { leader, leading } = this.#state.leadership();
-    const address = leader === undefined || leading ? undefined : this.#addressOf(leader);
+    const { leader, leading } = this.#parts.state.leadership();
+    const address = leader === undefined || leading ? undefined : this.#parts.addressOf(leader);
     if (address === undefined) {
       return new SluiceError('NOT_LEADER', 'This master does not lead, and no leader is known yet: try the others');
     }
@@ -28,17 +47,47 @@ export class LeaderGate {
   }
 
   /** What was thrown behind the gate; when leadership was lost meanwhile, a refusal that says where the leader is. */
-  redirected(thrown: unknown): unknown {
-    return thrown instanceof SluiceError && thrown.code === 'NOT_LEADER' ? this.notLeader() : thrown;
+  async redirected(thrown: unknown): Promise<unknown> {
+    if (!(thrown instanceof SluiceError && thrown.code === 'NOT_LEADER')) return thrown;
+    // A leader that refuses hands over at this moment.
+    if (this.#parts.state.leadership().leading) {
+      this.#waiting ??= this.#change((leadership) => !leadership.leading && this.#isSettled(leadership));
+      await this.#waiting;
+    } else await this.settling();
+    return this.notLeader();
   }
 
   /** Runs `task` behind the gate. */
   async guarded<R>(task: () => Promise<R>): Promise<R> {
+    await this.settling();
     this.check();
     try {
       return await task();
     } catch (thrown) {
-      throw this.redirected(thrown);
+      throw await this.redirected(thrown);
     }
+  }
+
+  /** A new leader is none before it has applied what came before its term. */
+  #isSettled({ leading, leader }: Leadership): boolean {
+    return leading || (leader !== undefined && leader !== this.#parts.state.quorum().self);
+  }
+
+  #change(until: (leadership: Leadership) => boolean): Promise<void> {
+    const { state, timers, patienceMs } = this.#parts;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        unsubscribe();
+        this.#waiting = undefined;
+        resolve();
+      };
+      const cancel = timers.after(patienceMs, end);
+      const unsubscribe = state.subscribe({
+        leadershipChanged: (leadership) => {
+          if (until(leadership)) end();
+        },
+      });
+    });
   }
 }

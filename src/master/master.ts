@@ -116,6 +116,8 @@ export class Master implements Closeable {
     scope.onClose('worker streams', () => workers.close());
     scope.onClose('client sessions', () => metadata.close());
     if (shared) scope.onClose('raft streams', () => transport.close());
+    // First of all, because it needs the streams to the other masters, and clients are told meanwhile whom to ask.
+    scope.onClose('leadership', () => journal.handOver());
     const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
     logger.info(fields, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);
@@ -126,7 +128,7 @@ export class Master implements Closeable {
     return this.#readiness();
   }
 
-  /** Ends the streams of clients and workers, then the services, then the journal. */
+  /** Hands leadership over, ends the streams of clients and workers, then the services, then the journal. */
   close(): Promise<void> {
     return this.#scope.close();
   }
@@ -188,6 +190,7 @@ function newServices(
     ask: (address, index) => digests.ask(address, index),
     condemn: (error) => condemn(state, error, logger),
     addressOf,
+    patienceMs: parts.quorum.electionTimeout / 3,
     clusterId,
     superusers: { user: userInfo().username, group: service.supergroup },
     root: rootMount(parts),

@@ -27,12 +27,14 @@ export class OperationMetrics {
     return async (request, context) => {
       const beganMs = clock.monotonicMs();
       try {
+        const settling = gate.settling();
+        if (settling !== undefined) await settling;
         gate.check();
         const reply = await handler(request, context);
         ok.add(1);
         return reply;
       } catch (caught) {
-        const thrown = gate.redirected(caught);
+        const thrown = await gate.redirected(caught);
         const { code } = SluiceError.from(thrown);
         const count = failures.get(code) ?? this.#count(name, code);
         failures.set(code, count);

@@ -39,6 +39,8 @@ export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view
   readonly timers: Timers;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** How long operations wait for a leader to become known. */
+  readonly patienceMs: number;
   /** Where clients reach a member; undefined when that is not known. */
   addressOf(member: string): string | undefined;
   openUfs(uri: string, options: Readonly<Record<string, string>>): Ufs;
@@ -56,7 +58,8 @@ export class MasterServices implements Closeable {
     const { state, clusterId, options, clock, timers, log, metrics, version } = parts;
     const callers = new Callers(parts.superusers);
     const { system } = callers;
-    const gate = new LeaderGate(state, parts.addressOf);
+    const { addressOf, patienceMs } = parts;
+    const gate = new LeaderGate({ state, timers, patienceMs, addressOf });
     const ufs = new UfsRegistry({ state, log, open: async (uri, settings) => parts.openUfs(uri, settings) });
     const memory = new SyncMemory(clock);
     const sync: SyncParts = {

@@ -4,7 +4,15 @@ import { isUpToDate, type NodeId } from './position.ts';
 import { voteOutcome } from './quorum.ts';
 import { failForwardedReads } from './reads.ts';
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from './role.ts';
-import { hearsLeader, isInstalling, type RaftState, restartElectionTimer, send, sendWithBallot } from './state.ts';
+import {
+  emit,
+  hearsLeader,
+  isInstalling,
+  type RaftState,
+  restartElectionTimer,
+  send,
+  sendWithBallot,
+} from './state.ts';
 
 /** Campaigns that follow each other within a few ticks, after the connection to the leader broke. */
 const QUICK_CAMPAIGNS = 4;
@@ -35,6 +43,8 @@ export function loseLeader(state: RaftState): void {
   state.quickCampaigns = QUICK_CAMPAIGNS;
   state.electionAt = Math.min(state.electionAt, state.now + randomInt(state.options.random, 1, QUICK_TICKS));
   failForwardedReads(state);
+  // Whoever asks for the leader is better told that nobody is known than sent to one that is gone.
+  emit(state, { kind: 'roleChanged', role: 'follower', term: state.ballot.term, leader: undefined });
 }
 
 /** The leader hands over: campaign at once, without asking whether others still hear it. */

@@ -20,11 +20,12 @@ export function becomeFollower(state: RaftState, leader: NodeId | undefined): vo
 
 /** A message of the leader of this term came. */
 export function hearLeader(state: RaftState, leader: NodeId): void {
+  const unsure = state.leaderLost;
   state.leaderHeard = state.now;
   state.leaderLost = false;
   state.quickCampaigns = 0;
   restartElectionTimer(state);
-  if (state.role !== 'follower' || state.leader !== leader) become(state, 'follower', leader);
+  if (unsure || state.role !== 'follower' || state.leader !== leader) become(state, 'follower', leader);
 }
 
 export function becomePreCandidate(state: RaftState): void {

@@ -39,6 +39,11 @@ export class MasterList {
     return this.#addresses.join(', ');
   }
 
+  /** Addresses that have not failed since a master answered. */
+  notFailed(): readonly string[] {
+    return this.#addresses.filter((address) => !this.#failed.has(address));
+  }
+
   /** The current master did what only a leader does. */
   answered(address: string): void {
     if (address !== this.#current) return;

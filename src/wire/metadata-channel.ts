@@ -165,17 +165,19 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   linkReplied(link: MasterLink, replies: readonly SessionReply[]): void {
+    let answered = false;
     for (const reply of replies) {
       const call = this.#calls.get(reply.id);
       if (call === undefined || call.link !== link) continue;
       this.#recall(call);
       if (reply.name === 'refusal') this.#refused(link, call, SluiceError.of(reply.refusal));
       else {
+        answered = true;
         this.#masters.answered(link.address);
         this.#done(call, reply.name, reply.body);
       }
     }
-    this.#trim();
+    if (answered) this.#trim();
     this.#scheduleFlush();
   }
 
@@ -185,12 +187,16 @@ export class MetadataChannel implements MasterLinkListener {
     this.#lastError = error;
     const hopeless = !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
     if (hopeless) this.#rejectAll(error);
-    for (const call of [...link.inFlight.values()] as Call[]) {
+    const owed = [...link.inFlight.values()] as Call[];
+    for (const call of owed) {
       if (call.settled) continue;
       this.#recall(call);
       this.#again.push(call);
     }
-    this.#pause(this.#masters.failed(link.address));
+    const delayMs = this.#masters.failed(link.address);
+    // It served until now, and any of the others may be the next to: they are dialed beside each other.
+    if (owed.length > 0 && !hopeless) for (const address of this.#masters.notFailed()) this.#linkTo(address);
+    this.#pause(delayMs);
   }
 
   #checkRoom(name: OperationName, body: Uint8Array, signal: AbortSignal | undefined): void {
@@ -324,7 +330,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (this.#again.length > 0) this.#queue = this.#again.concat(this.#queue);
     this.#again = [];
     if (this.#queue.length === 0) return;
-    const link = this.#link();
+    const link = this.#linkTo(this.#masters.current);
     if (!link.usable) return;
     const batch: Call[] = [];
     let next = 0;
@@ -352,8 +358,7 @@ export class MetadataChannel implements MasterLinkListener {
     return false;
   }
 
-  #link(): MasterLink {
-    const address = this.#masters.current;
+  #linkTo(address: string): MasterLink {
     const present = this.#links.get(address);
     if (present !== undefined) return present;
     const options = {
@@ -382,7 +387,6 @@ export class MetadataChannel implements MasterLinkListener {
 
   /** Waits before the next master is asked. */
   #pause(delayMs: number | undefined): void {
-    this.#trim();
     if (delayMs === undefined || delayMs === 0 || this.#cancelPause !== undefined) {
       this.#scheduleFlush();
       return;

@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Logger } from '../../src/host/logger.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { RegistryLink } from '../../src/wire/registry-link.ts';
 import type { LeaderMessage } from '../../src/wire/registry-messages.ts';
 import { freePorts } from '../support/process-cluster.ts';
 import { createFile, makeDirectory } from '../support/requests.ts';
+import { MemoryLogger } from '../wire/cluster.ts';
 import { common, PATIENCE, RealMasters, ready } from './real-masters.ts';
 
 let real: RealMasters;
@@ -142,5 +144,31 @@ describe('three masters', () => {
     });
     const { entries } = await asked.call('listStatus', { path: '/', recursive: false, cursor: '', limit: 0 });
     expect(entries.map(({ path }) => path)).toEqual(['/after', '/before']);
+  });
+
+  it.each([
+    ['has one port for all', (raft: number) => raft],
+    ['has a port of its own for clients', () => 0],
+  ])('hand leadership over when the leader, which %s, closes', async (_, portFor) => {
+    const ports = await freePorts(3);
+    const names = ['m1', 'm2', 'm3'];
+    const peers = names.map((name, i) => `${name}=127.0.0.1:${ports[i]}`).join(',');
+    const loggers = names.map(() => new MemoryLogger());
+    const masters = await Promise.all(
+      names.map((name, i) => {
+        const settings = { 'master.peers': peers, 'master.port': String(portFor(ports[i] ?? 0)) };
+        return real.start(name, settings, { logger: loggers[i] as Logger });
+      }),
+    );
+    await Promise.all(masters.map(ready));
+    const admin = new AdminChannel({ masters: masters.map(({ port }) => `127.0.0.1:${port}`), ...common });
+    const quorum = await admin.quorum();
+    const leader = names.indexOf(quorum.leader);
+    await masters[leader]?.close();
+    // The successor was asked to campaign, and needed nobody's silence for it.
+    const others = loggers.filter((_, i) => i !== leader);
+    const roles = others.flatMap(({ lines }) => lines.map(({ fields }) => fields));
+    expect(roles).toContainEqual(expect.objectContaining({ role: 'leader', term: quorum.term + 1 }));
+    expect(loggers[leader]?.lines.map(({ message }) => message)).not.toContain('leadership was not handed over');
   });
 });

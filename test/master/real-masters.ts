@@ -3,7 +3,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { loadConfig } from '../../src/host/config/load.ts';
-import { createLogger } from '../../src/host/logger.ts';
+import { createLogger, type Logger } from '../../src/host/logger.ts';
 import { Metrics } from '../../src/host/metrics.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
@@ -20,6 +20,7 @@ export const common = { clock: systemClock, timers: nodeTimers, random: { next: 
 export const PATIENCE = { timeout: 20_000, interval: 20 };
 
 interface Given {
+  readonly logger?: Logger;
   readonly metrics?: Metrics;
   /** Throws unless given. */
   readonly onFatal?: (error: SluiceError) => void;
@@ -48,6 +49,7 @@ export class RealMasters {
       version: '1.2.3',
       openUfs: (uri) => new LocalUfs(uri.slice('file://'.length), logger),
       ...common,
+      logger: given.logger ?? logger,
       metrics: given.metrics ?? new Metrics(),
       onFatal:
         given.onFatal ??

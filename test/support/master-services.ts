@@ -24,6 +24,7 @@ import { ManualTime } from './manual-time.ts';
 
 export const ADDRESSES: Readonly<Record<string, string>> = { m1: 'one:19998', m2: 'two:19998' };
 const UFS_TIMEOUT_MS = 5_000;
+export const PATIENCE_MS = 100;
 
 /** All services of one master over a journal of one, with real directories as under storages. */
 export class MasterServices {
@@ -53,7 +54,12 @@ export class MasterServices {
     this.state = new LocalState(this.time, { shared: this.shared, format: options.format ?? true });
     const log = createLogger('silent', {});
     const callers = new Callers({ user: 'root', group: 'admins' });
-    this.gate = new LeaderGate(this.state, (member) => ADDRESSES[member]);
+    this.gate = new LeaderGate({
+      state: this.state,
+      timers: this.time,
+      patienceMs: PATIENCE_MS,
+      addressOf: (member) => ADDRESSES[member],
+    });
     this.registry = new UfsRegistry({ state: this.state, log, open: async (uri) => this.#open(uri) });
     const parts = {
       state: this.state,

@@ -417,6 +417,22 @@ test('a master that went silent is given up for another', async () => {
   await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
 });
 
+test('when a master breaks off, all others are dialed beside each other', async () => {
+  const dialed = new Gate<void>();
+  const dying = await scripted((call) => {
+    call.sendMetadata(new Metadata());
+    call.on('data', () => call.end());
+  });
+  // Answers only when the third was reached, too.
+  const second = own(await startMaster({ exists: () => dialed.promise.then(() => ({ exists: true })) }));
+  const third = await scripted((call) => {
+    call.sendMetadata(new Metadata());
+    dialed.open();
+  });
+  const channel = own(openChannel([dying.address, second.address, third.address]));
+  await expect(channel.call('exists', { path: '/' })).resolves.toEqual({ exists: true });
+});
+
 test('a master that is slow but alive is waited for', async () => {
   let pings = 0;
   const gate = new Gate<void>();
