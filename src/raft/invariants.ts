@@ -42,13 +42,15 @@ export class Invariants {
   }
 }
 
-function brokenOrder({ ballot, log, role, leader, options }: RaftState): string | undefined {
+function brokenOrder({ ballot, log, role, leader, options, intake }: RaftState): string | undefined {
+  if (log.base.index > log.applied) return `The log begins at ${log.base.index}, behind the applied ${log.applied}`;
   if (log.commit > log.last.index) return `Commit index ${log.commit} is beyond the log (${log.last.index})`;
   if (log.durable > log.last.index) return `Durable index ${log.durable} is beyond the log (${log.last.index})`;
   if (log.issued > Math.min(log.commit, log.durable)) return `Index ${log.issued} was applied too early`;
   if (log.applied > log.issued) return `Applied index ${log.applied} was never handed out`;
   if (ballot.term < log.last.term) return `Term ${ballot.term} is behind the log's (${log.last.term})`;
   if ((role === 'leader') !== (leader === options.id)) return `Role ${role} does not fit leader ${leader}`;
+  if (role !== 'follower' && intake?.stage === 'installing') return `A ${role} installs a snapshot`;
   if (role === 'candidate' && ballot.votedFor !== options.id) return `Candidate voted for ${ballot.votedFor}`;
   return undefined;
 }
