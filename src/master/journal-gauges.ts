@@ -46,7 +46,7 @@ export function exposeJournal(metrics: Metrics, read: JournalGauges): void {
   gauge('apply_lag_entries', 'Entries that are committed, on disk, and not applied', () => apply.backlog);
   gauge('apply_lag_seconds', 'For how long the oldest of them has been committed', () => apply.lagMs / 1000);
   gauge('journal_write_age_seconds', 'Age of the write in flight, 0 without one', () => storage.ageMs / 1000);
-  gauge('state_cache_bytes', 'Memory of decoded rows', () => state.cachedBytes);
+  gauge('state_cache_bytes', 'Memory of rows of the state store', () => state.cachedBytes);
   const counter = (noun: string, doc: string, value: (status: RaftStatus) => number) =>
     metrics.readWhenAsked(`sluice_master_${noun}_total`, 'counter', doc, () => [{ value: value(raft.status()) }]);
   counter('raft_read_rounds', 'Rounds by which a leader confirmed reads', ({ readRounds }) => readRounds);

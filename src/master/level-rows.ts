@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
-import { compareKeys } from '../model/path.ts';
 import { TABLE_NAMES, type TableName } from '../model/state-store.ts';
+import type { Pending } from './packed-rows.ts';
 
 /** What a row costs in memory beyond its key and its fields. */
 const SLOT_OVERHEAD_BYTES = 256;
@@ -144,6 +144,7 @@ export class LevelRows {
   /** What the flush took is on disk. */
   endFlush(): void {
     for (const slot of this.#flushing.slots) {
+      if (!slot.flushing) continue;
       slot.flushing = false;
       if (slot.state === 'clean' && (slot.row === undefined || WRITE_ONLY.has(slot.table))) this.#remove(slot);
     }
@@ -152,10 +153,24 @@ export class LevelRows {
     this.#rotate();
   }
 
-  /** Adds what is not on disk yet of keys that begin with `prefix` and are greater than `after` to `found`. */
-  collect(table: TableName, prefix: string, after: string, found: Map<string, object | undefined>): void {
-    this.#flushing.collect(table, prefix, after, found);
-    this.#changed.collect(table, prefix, after, found);
+  /** Adds what is not on disk yet of keys that begin with `prefix` to `found`. */
+  collect(table: TableName, prefix: string, which: Pending, found: Map<string, object | undefined>): void {
+    (which === 'flushing' ? this.#flushing : this.#changed).collect(table, prefix, found);
+  }
+
+  /** From now on the key is somebody else's, who flushes it. @returns whether anything was known of it. */
+  release(table: TableName, key: string): boolean {
+    const slot = this.#find(table, key);
+    if (slot === undefined) return false;
+    slot.state = 'clean';
+    slot.flushing = false;
+    this.#remove(slot);
+    return true;
+  }
+
+  /** Something changed that is not kept here. */
+  countChange(): void {
+    this.#version += 1;
   }
 
   #find(table: TableName, key: string): Slot | undefined {
@@ -218,12 +233,12 @@ class ChangedSlots {
   readonly #index = new Map<string, Slot[]>();
   #indexed = 0;
 
-  collect(table: TableName, prefix: string, after: string, found: Map<string, object | undefined>): void {
+  collect(table: TableName, prefix: string, found: Map<string, object | undefined>): void {
     const slash = prefix.indexOf('/');
     for (const slot of slash < 0 ? this.slots : this.#bucket(table, prefix.slice(0, slash + 1))) {
       const { key, row } = slot;
-      const fits = slot.table === table && key.startsWith(prefix) && (after === '' || compareKeys(key, after) > 0);
-      if (fits && (slot.flushing || slot.state !== 'clean')) found.set(key, row);
+      if (slot.table !== table || !key.startsWith(prefix)) continue;
+      if (slot.flushing || slot.state !== 'clean') found.set(key, row);
     }
   }
 

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { CancelTimer, Timers } from '../base/clock.ts';
-import { type LevelBatch, LevelDatabase } from '../host/level-database.ts';
+import { LevelDatabase } from '../host/level-database.ts';
 import { SluiceError } from '../model/errors.ts';
 import { compareKeys } from '../model/path.ts';
 import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
@@ -11,12 +11,11 @@ import {
   decodeRow,
   decodeStoredMembership,
   encodeApplied,
-  encodeRow,
   encodeStoredMembership,
 } from '../wire/codec/state.ts';
 import { withWayOut } from './level-log-scan.ts';
-import { LevelRows, type RowChange } from './level-rows.ts';
 import { APPLIED_KEY, CONDEMNED_KEY, MEMBERSHIP_KEY, TABLE_LETTERS } from './state-keys.ts';
+import { type RowFlush, StateRows } from './state-rows.ts';
 import { openStateView, type StateView } from './state-view.ts';
 
 /** Changed rows at which a flush begins at once, and at which applying waits for the flush. */
@@ -32,7 +31,7 @@ const ENCODE_SLICE = 1000;
 
 export interface LevelStateStoreOptions {
   readonly folder: string;
-  /** Memory for decoded rows. */
+  /** Memory for rows. */
   readonly cacheBytes: number;
   readonly timers: Timers;
   /** A flush failed: what is in memory can no longer become durable. The process must stop. */
@@ -47,13 +46,13 @@ export interface LevelStateStoreOptions {
 export class LevelStateStore implements StateStore, StateScanner {
   readonly #options: LevelStateStoreOptions;
   readonly #level: LevelDatabase<string>;
-  readonly #rows: LevelRows;
+  readonly #rows: StateRows;
   #flight: Promise<void> | undefined;
   #applied: Position;
   #membership: Membership | undefined;
   /** `#membership` is not on disk yet. */
   #membershipChanged = false;
-  /** `LevelRows.version` at the end of the last finished entry. */
+  /** `StateRows.version` at the end of the last finished entry. */
   #appliedVersion = 0;
   #flushed: Position;
   #cancelDelay: CancelTimer | undefined;
@@ -64,7 +63,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   private constructor(options: LevelStateStoreOptions, level: LevelDatabase<string>, applied: Position) {
     this.#options = options;
     this.#level = level;
-    this.#rows = new LevelRows(options.cacheBytes);
+    this.#rows = new StateRows(options.cacheBytes);
     this.#applied = applied;
     this.#flushed = applied;
     const membership = level.getSync(MEMBERSHIP_KEY);
@@ -121,7 +120,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     const bytes = this.#level.getSync(TABLE_LETTERS[table] + key);
     if (bytes === undefined) return undefined;
     const row = decodeRow(table, bytes);
-    this.#rows.keep(table, key, row, bytes.length);
+    this.#rows.keep(table, key, row, bytes);
     return row;
   }
 
@@ -179,9 +178,11 @@ export class LevelStateStore implements StateStore, StateScanner {
     table: T,
     range: ScanRange,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
-    const changes = new Map<string, object | undefined>();
-    this.#rows.collect(table, range.prefix, range.after, changes);
-    const sorted = [...changes].sort(([a], [b]) => compareKeys(a, b));
+    const { prefix, after } = range;
+    const changes = [...this.#rows.collect(table, prefix)].filter(
+      ([key]) => after === '' || compareKeys(key, after) > 0,
+    );
+    const sorted = changes.sort(([a], [b]) => compareKeys(a, b));
     // A generator runs up to its first await at once, and LevelDB's iterator keeps what it saw then.
     return this.#merge(table, range, sorted, this.#rows.version);
   }
@@ -218,7 +219,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   async #merge<T extends TableName>(
     table: T,
     range: ScanRange,
-    changes: readonly (readonly [string, object | undefined])[],
+    changes: readonly (readonly [string, Tables[T] | undefined])[],
     version: number,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
     const letter = TABLE_LETTERS[table];
@@ -229,7 +230,7 @@ export class LevelStateStore implements StateStore, StateScanner {
       for (; next < changes.length && found.length < range.limit; next += 1) {
         const [changed, row] = changes[next] ?? [''];
         if (key !== undefined && compareKeys(changed, key) >= 0) return;
-        if (row !== undefined) found.push({ key: changed, row: row as Tables[T] });
+        if (row !== undefined) found.push({ key: changed, row });
       }
     };
     /** @returns whether more may follow. */
@@ -274,11 +275,11 @@ export class LevelStateStore implements StateStore, StateScanner {
   }
 
   /** @param membership when it has changed */
-  async #flush(changes: readonly RowChange[], position: Position, membership: Membership | undefined): Promise<void> {
+  async #flush(changes: RowFlush, position: Position, membership: Membership | undefined): Promise<void> {
     const batch = this.#level.batch();
     for (let from = 0; from < changes.length; from += ENCODE_SLICE) {
       if (from > 0) await new Promise((resolve) => setImmediate(resolve));
-      addToBatch(batch, changes.slice(from, from + ENCODE_SLICE));
+      changes.addTo(batch, from, Math.min(from + ENCODE_SLICE, changes.length));
     }
     batch.put(APPLIED_KEY, encodeApplied(position));
     if (membership !== undefined) batch.put(MEMBERSHIP_KEY, encodeStoredMembership(membership));
@@ -290,13 +291,5 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#roomWanted = [];
     this.pause();
     for (const task of wanted) task();
-  }
-}
-
-function addToBatch(batch: LevelBatch<string>, changes: readonly RowChange[]): void {
-  for (const { table, key, row } of changes) {
-    const stored = TABLE_LETTERS[table] + key;
-    if (row === undefined) batch.delete(stored);
-    else batch.put(stored, encodeRow(table, row as Tables[TableName]));
   }
 }

@@ -43,7 +43,7 @@ export const quorumOptions = {
 /** What the journal and the state store may keep in memory and on disk. */
 export const journalOptions = {
   stateCache: bytes(
-    { key: 'master.state.cache', doc: 'Memory for decoded rows of the state store', fallback: '64MiB' },
+    { key: 'master.state.cache', doc: 'Memory for rows of the state store', fallback: '64MiB' },
     { min: 1024 * 1024 },
   ),
   recentEntries: bytes(

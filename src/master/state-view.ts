@@ -3,8 +3,8 @@ import { compareKeys } from '../model/path.ts';
 import type { TableName, Tables } from '../model/state-store.ts';
 import type { Position } from '../raft/position.ts';
 import { encodeRow } from '../wire/codec/state.ts';
-import type { LevelRows } from './level-rows.ts';
 import { TABLE_LETTERS, TABLES_BY_LETTER } from './state-keys.ts';
+import type { StateRows } from './state-rows.ts';
 
 /** A row as the database has it: the key begins with the letter of its table. */
 export type StoredRow = readonly [key: string, value: Uint8Array];
@@ -34,12 +34,10 @@ const CHUNK_ROWS = 1000;
  * nobody waits; in memory it holds the rows that no flush had finished with.
  * @param position the last entry whose changes are in `level` and `rows` together, which are between two entries
  */
-export function openStateView(level: LevelDatabase<string>, rows: LevelRows, position: Position): StateView {
+export function openStateView(level: LevelDatabase<string>, rows: StateRows, position: Position): StateView {
   const changes = new Map<TableName, readonly Change[]>();
   for (const table of TABLES_BY_LETTER) {
-    const found = new Map<string, object | undefined>();
-    rows.collect(table, '', '', found);
-    changes.set(table, [...found]);
+    changes.set(table, [...rows.collect(table, '')]);
   }
   const snapshot = level.snapshot();
   return {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Inode } from '../../src/model/inode.ts';
+import type { FileInode, Inode } from '../../src/model/inode.ts';
 import { compareKeys } from '../../src/model/path.ts';
 import type { StateScanner, StateStore } from '../../src/model/state-store.ts';
 
@@ -35,6 +35,16 @@ export function inode(id: number): Inode {
     writeType: 'CACHE_THROUGH',
     version: 'v',
   };
+}
+
+function directory(id: number): Inode {
+  const { lengthBytes, blockSizeBytes, complete, writeType, version, ...base } = inode(id) as FileInode;
+  return { ...base, kind: 'directory', childCount: id, childrenLoaded: true, mountPoint: false, mountsBelow: 0 };
+}
+
+/** Stores may keep the two in different ways, and a name may become the other. */
+function either(id: number): Inode {
+  return id % 3 === 0 ? directory(id) : inode(id);
 }
 
 /** Keys that differ in code-point order from UTF-16 order, share prefixes, and are prefixes of each other. */
@@ -83,6 +93,31 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreF
         expect(await fixture.store().scan('inode', { prefix: '', after: '', limit: 9 })).toEqual([]);
       }));
 
+    test.each([
+      ['a directory', directory(3), inode(1)],
+      ['a file', inode(1), directory(3)],
+    ])('a name that was %s, became the other and went stays gone', (_, first, second) =>
+      withStore(async (fixture) => {
+        const change = (row: Inode | undefined) => {
+          if (row === undefined) fixture.store().delete('inode', 'k');
+          else fixture.store().insert('inode', 'k', row);
+          fixture.entry();
+        };
+        for (const between of [undefined, 0, 1]) {
+          change(first);
+          await fixture.disturb(0);
+          change(undefined);
+          if (between !== undefined) await fixture.disturb(between);
+          change(second);
+          expect(fixture.store().get('inode', 'k')).toEqual(second);
+          change(undefined);
+          expect(fixture.store().get('inode', 'k')).toBeUndefined();
+          await fixture.disturb(5);
+          expect(fixture.store().get('inode', 'k')).toBeUndefined();
+        }
+      }),
+    );
+
     test('agrees with a map, through scans that are older than later changes', async () => {
       const key = fc.constantFrom(...KEYS);
       const step = fc.oneof(
@@ -110,9 +145,10 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreF
             for (const action of steps) {
               const store = fixture.store();
               if (action.kind === 'put') {
-                if (naive.has(action.key) || action.id % 2 === 0) store.put('inode', action.key, inode(action.id));
-                else store.insert('inode', action.key, inode(action.id));
-                naive.set(action.key, inode(action.id));
+                const row = either(action.id);
+                if (naive.has(action.key) || action.id % 2 === 0) store.put('inode', action.key, row);
+                else store.insert('inode', action.key, row);
+                naive.set(action.key, row);
                 fixture.entry();
               } else if (action.kind === 'delete') {
                 store.delete('inode', action.key);

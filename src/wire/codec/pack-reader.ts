@@ -1,13 +1,14 @@
 import { SluiceError } from '../../model/errors.ts';
-
-const SHORT_STRING = 24;
+import { SHORT_TEXT_BYTES_MAX, shortText } from './short-text.ts';
 
 /** Reads what `PackWriter` writes. Every method throws SluiceError CORRUPT when something else stands there. */
 export class PackReader {
   readonly #buffer: Buffer;
-  #at = 0;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
+  /** @param start Where in `bytes` the record begins. */
+  constructor(bytes: Uint8Array, start = 0) {
+    this.#at = start;
     this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -54,10 +55,7 @@ export class PackReader {
     const code = this.#code();
     const size = code >= 0xa0 && code < 0xc0 ? code & 31 : this.#size(code, 0xd9, 0xda, 'text');
     const start = this.#pass(size);
-    if (size <= SHORT_STRING) {
-      const short = this.#ascii(start, this.#at);
-      if (short !== undefined) return short;
-    }
+    if (size <= SHORT_TEXT_BYTES_MAX) return shortText(this.#buffer, start, this.#at);
     return this.#buffer.toString('utf8', start, this.#at);
   }
 
@@ -82,16 +80,6 @@ export class PackReader {
 
   end(): void {
     if (this.#at !== this.#buffer.length) damaged('end');
-  }
-
-  #ascii(start: number, end: number): string | undefined {
-    let text = '';
-    for (let i = start; i < end; i += 1) {
-      const code = this.#buffer[i] as number;
-      if (code > 127) return undefined;
-      text += String.fromCharCode(code);
-    }
-    return text;
   }
 
   #size(code: number, form8: number | undefined, form16: number, what: string): number {

@@ -1,10 +1,10 @@
 import { SluiceError } from '../../model/errors.ts';
+import { SHORT_TEXT_BYTES_MAX, shortText } from './short-text.ts';
 
 const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
-const SHORT_STRING = 24;
 
 function malformed(why: string): SluiceError {
   return new SluiceError('INVALID_ARGUMENT', `Malformed message: ${why}`);
@@ -74,10 +74,7 @@ export class ProtoReader {
     const size = this.#size();
     const start = this.#at;
     this.#at += size;
-    if (size <= SHORT_STRING) {
-      const short = this.#ascii(start, this.#at);
-      if (short !== undefined) return short;
-    }
+    if (size <= SHORT_TEXT_BYTES_MAX) return shortText(this.#buffer, start, this.#at);
     return this.#buffer.toString('utf8', start, this.#at);
   }
 
@@ -120,16 +117,6 @@ export class ProtoReader {
       default:
         throw malformed(`wire type ${this.#tag % 8}`);
     }
-  }
-
-  #ascii(start: number, end: number): string | undefined {
-    let text = '';
-    for (let i = start; i < end; i += 1) {
-      const code = this.#buffer[i] as number;
-      if (code > 127) return undefined;
-      text += String.fromCharCode(code);
-    }
-    return text;
   }
 
   #pass(bytes: number): void {

@@ -11,6 +11,7 @@ import {
   dictionary,
   type FieldShapes,
   flag,
+  fromOwnBytes,
   fromSealedBytes,
   listOf,
   number,
@@ -132,6 +133,11 @@ const ROWS: { readonly [T in TableName]: Shape<Tables[T]> } = {
 /** A row of a table for storage, with a checksum: LevelDB returns damaged bytes without a word. */
 export function encodeRow<T extends TableName>(table: T, value: Tables[T]): Uint8Array {
   return toSealedBytes<Tables[T]>(ROWS[table], value);
+}
+
+/** What `encodeRow` gave, when the bytes were in this process's memory all the time. */
+export function decodeOwnRow<T extends TableName>(table: T, bytes: Uint8Array): Tables[T] {
+  return fromOwnBytes<Tables[T]>(ROWS[table], bytes);
 }
 
 /** @throws SluiceError CORRUPT when the bytes are damaged, UNSUPPORTED when a newer version wrote them. */
