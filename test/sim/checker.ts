@@ -5,7 +5,7 @@ import { allMembers, isJoint, type Membership } from '../../src/raft/membership.
 import { decodeMembership } from '../../src/raft/membership-codec.ts';
 import type { Message } from '../../src/raft/message.ts';
 import { DEFAULT_RAFT_LIMITS } from '../../src/raft/options.ts';
-import type { LogIndex, NodeId, Position, Term } from '../../src/raft/position.ts';
+import { type LogIndex, type NodeId, ORIGIN, type Position, type Term } from '../../src/raft/position.ts';
 import type { RaftStatus } from '../../src/raft/raft.ts';
 import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import type { SimDisk } from './disk.ts';
@@ -31,6 +31,10 @@ interface Life {
   leadingSince: number;
   /** By peer: the tick in which anything came from it. */
   readonly heard: Map<NodeId, number>;
+  /** Where its log ends; before the first entry while that may be changing. */
+  last: Position;
+  /** By candidate and term: the oldest end of its log when it was asked for its vote. */
+  readonly asked: Map<string, Position>;
   /** As leader, by peer. */
   matches: ReadonlyMap<NodeId, LogIndex>;
   /** As leader, by peer: the tick in which it began to send to it. */
@@ -48,6 +52,11 @@ interface Life {
 interface CommittedConfig {
   readonly index: LogIndex;
   readonly membership: Membership;
+}
+
+/** Whether a log that ends at `a` holds what one that ends at `b` may lack. */
+function isNewer(a: Position, b: Position): boolean {
+  return a.term > b.term || (a.term === b.term && a.index > b.index);
 }
 
 /** Numbered as in the list of invariants in this folder's README. */
@@ -134,6 +143,8 @@ export class Checker {
       now: 0,
       leadingSince: 0,
       heard: new Map(),
+      last: status.last,
+      asked: new Map(),
       matches: new Map(),
       peersSince: new Map(),
       membership: status.membership,
@@ -147,7 +158,14 @@ export class Checker {
   heard(node: NodeId, event: Event): void {
     const life = this.#lives.get(node)!;
     if (event.kind === 'tick') life.now += 1;
-    else if (event.kind === 'receive') life.heard.set(event.from, life.now);
+    if (event.kind !== 'receive') return;
+    const { from, message } = event;
+    life.heard.set(from, life.now);
+    if (message.kind === 'append') life.last = ORIGIN;
+    if (message.kind !== 'vote') return;
+    const candidate = `${from} ${message.term}`;
+    const before = life.asked.get(candidate);
+    if (before === undefined || isNewer(before, life.last)) life.asked.set(candidate, life.last);
   }
 
   truncated(node: NodeId, from: LogIndex, status: RaftStatus): void {
@@ -198,14 +216,13 @@ export class Checker {
   }
 
   /** A message was decided on, though it may have to wait for a write. */
-  decided(node: NodeId, to: NodeId, message: Message, status: RaftStatus): void {
+  decided(node: NodeId, to: NodeId, message: Message): void {
     if (message.kind === 'vote') this.#campaigns.set(`${node} ${message.term}`, message.last);
     if (message.kind !== 'voteReply' || !message.granted) return;
-    // In the same step the voter may have heard the winner already, or a later one, and taken its entries.
-    if (status.term !== message.term || status.leader !== undefined) return;
-    const asked = this.#campaigns.get(`${to} ${message.term}`);
-    const { term, index } = status.last;
-    const newer = asked !== undefined && (asked.term > term || (asked.term === term && asked.index >= index));
+    const candidate = `${to} ${message.term}`;
+    const asked = this.#campaigns.get(candidate);
+    const voter = this.#lives.get(node)!.asked.get(candidate);
+    const newer = asked !== undefined && voter !== undefined && !isNewer(voter, asked);
     expectThat(newer, `I14: ${node} votes in ${message.term} for ${to}, whose log is older`);
   }
 
@@ -254,6 +271,7 @@ export class Checker {
     life.leading = status.role === 'leader' ? status.term : 0;
     life.membership = status.membership;
     life.term = status.term;
+    life.last = status.last;
     life.commit = status.commit;
   }
 
@@ -359,6 +377,10 @@ export class Checker {
         match < next && next <= log.last.index + 1,
         `I16: ${node}: next of ${peer} is ${next}, match ${match}`,
       );
+      const disk = this.#disks.get(peer)!;
+      const term = log.termAt(match);
+      const held = term === undefined || disk.ballot.term > status.term || disk.holds(match, term);
+      expectThat(held, `I16: ${node} counts ${peer} up to ${match}, which is not on its disk`);
       matches.set(peer, match);
     }
     life.matches = matches;

@@ -14,9 +14,13 @@ export interface Faults {
   readonly ordered: boolean;
   readonly loss: number;
   readonly duplicate: number;
-  /** Chance that with a message one of the last few hundred arrives again. */
+  /** Chance that with a message an older one to the same receiver arrives again. */
   readonly replay: number;
+  /** Chance that a new leader hears again what it was told in earlier terms. */
+  readonly echo: number;
   readonly straggler: number;
+  /** Chance that what a cut or a dead receiver should have swallowed arrives all the same, an election timeout later. */
+  readonly limbo: number;
   /** Messages on their way between two nodes; what is beyond is lost. */
   readonly capacity: number;
   /** Chance that a path stands still for a while; what is on it arrives afterwards. */
@@ -30,6 +34,10 @@ export interface Faults {
   /** Chance that a process dies while its write is under way, and that it dies between its end and what waits for it. */
   readonly crashAtWrite: number;
   readonly crashAll: number;
+  /** Chance that a leader dies while its first entry, or a change of the members, is being written. */
+  readonly crashLeader: number;
+  /** Chance that a process that was started again dies within two election timeouts. */
+  readonly crashYoung: number;
   readonly downMean: number;
   readonly pause: number;
   readonly pauseMean: number;
@@ -60,6 +68,8 @@ export interface Faults {
   readonly churn: number;
   /** Chance that a disk is lost for ever, where a majority survives it. */
   readonly wipe: number;
+  /** Chance that a client proposes many times as much as usual at once. */
+  readonly overload: number;
   /** Time between client requests. */
   readonly think: number;
 }
@@ -70,7 +80,9 @@ const OFF = {
   loss: { loss: 0 },
   duplicate: { duplicate: 0 },
   replay: { replay: 0 },
+  echo: { echo: 0 },
   straggler: { straggler: 0 },
+  limbo: { limbo: 0 },
   capacity: { capacity: 1_000_000 },
   clog: { clog: 0 },
   partition: { partition: 0 },
@@ -79,6 +91,8 @@ const OFF = {
   crash: { crash: 0 },
   crashAtWrite: { crashAtWrite: 0 },
   crashAll: { crashAll: 0 },
+  crashLeader: { crashLeader: 0 },
+  crashYoung: { crashYoung: 0 },
   pause: { pause: 0 },
   longPause: { longPause: 0 },
   slowDisk: { diskMean: 1 },
@@ -93,6 +107,7 @@ const OFF = {
   snapshotLoss: { snapshotLoss: 0 },
   churn: { churn: 0 },
   wipe: { wipe: 0 },
+  overload: { overload: 0 },
 } satisfies Record<string, Partial<Faults>>;
 
 export type FaultKind = keyof typeof OFF;
@@ -108,8 +123,10 @@ export function drawFaults(random: Random): Faults {
     ordered: half(true, false),
     loss: half(random.next() * 0.3, 0),
     duplicate: half(random.next() * 0.3, 0),
-    replay: half(random.next() * 0.1, 0),
+    replay: half(random.next() * 0.2, 0),
+    echo: half(random.next(), 0),
     straggler: half(0.01, 0),
+    limbo: half(random.next(), 0),
     capacity: half(randomInt(random, 2, 20), OFF.capacity.capacity),
     clog: half(0.01, 0),
     partition: half(0.004 + random.next() * 0.01, 0),
@@ -119,6 +136,8 @@ export function drawFaults(random: Random): Faults {
     crash: half(0.001 + random.next() * 0.006, 0),
     crashAtWrite: half(0.001 + random.next() * 0.01, 0),
     crashAll: half(0.002, 0),
+    crashLeader: half(random.next() * 0.8, 0),
+    crashYoung: half(random.next() * 0.8, 0),
     downMean: half(randomInt(random, 1, 5), randomInt(random, 5, 60)) * TICK,
     pause: half(0.002, 0),
     pauseMean: randomInt(random, 2, 40) * TICK,
@@ -138,6 +157,7 @@ export function drawFaults(random: Random): Faults {
     snapshotLoss: half(0.2, 0),
     churn: half(0.002 + random.next() * 0.02, 0),
     wipe: half(0.002, 0),
+    overload: half(random.next() * 0.1, 0),
     think: randomInt(random, 3, 30),
   };
 }

@@ -232,7 +232,7 @@ export class Member {
         this.#write(life, effect);
         break;
       case 'send':
-        world.checker.decided(this.id, effect.to, effect.message, status);
+        world.checker.decided(this.id, effect.to, effect.message);
         if (effect.after === undefined || effect.message.kind === world.bugs.sendsBeforeDurable)
           this.#send(life, effect, status);
         else life.held.push(effect);
@@ -366,7 +366,7 @@ export class Member {
       checker.installed(this.id, meta, keepLog);
       this.#world.passed(this.id, position.index);
       if (random.next() < faults.crashAtWrite) {
-        this.#dieOf(life);
+        this.#dieOf(life, 'crashAtWrite');
         return;
       }
       this.give({ kind: 'snapshotInstalled', meta });
@@ -385,12 +385,14 @@ export class Member {
     const slow = exponential(random, faults.diskMean);
     if (slow > TICK) this.#world.coverage.fault('slowDisk');
     const duration = 1 + slow + stall;
-    if (random.next() < faults.crashAtWrite) agenda.after(randomInt(random, 0, duration - 1), () => this.#dieOf(life));
+    const turning = life.role === 'leader' && write.entries.some((entry) => entry.kind !== 'command');
+    const kind = turning ? 'crashLeader' : 'crashAtWrite';
+    if (random.next() < faults[kind]) agenda.after(randomInt(random, 0, duration - 1), () => this.#dieOf(life, kind));
     agenda.after(duration, () => {
       if (this.#life !== life) return;
       this.#store(write);
       writing.done = true;
-      if (random.next() < this.#world.faults.crashAtWrite) this.#dieOf(life);
+      if (random.next() < this.#world.faults.crashAtWrite) this.#dieOf(life, 'crashAtWrite');
       else this.#whenAwake(() => this.#written(life, write));
     });
   }
@@ -406,9 +408,9 @@ export class Member {
     for (const send of due) this.#send(life, send, status);
   }
 
-  #dieOf(life: Life): void {
+  #dieOf(life: Life, kind: 'crashAtWrite' | 'crashLeader'): void {
     if (this.#life !== life) return;
-    this.#world.coverage.fault('crashAtWrite');
+    this.#world.coverage.fault(kind);
     this.#world.trouble.crash(this);
   }
 

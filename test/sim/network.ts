@@ -1,27 +1,29 @@
 import { type Random, randomInt } from '../../src/base/random.ts';
-import type { Envelope } from '../../src/raft/message.ts';
-import type { NodeId } from '../../src/raft/position.ts';
+import type { Envelope, MessageKind } from '../../src/raft/message.ts';
+import type { NodeId, Term } from '../../src/raft/position.ts';
 import type { Agenda } from './agenda.ts';
 import type { Coverage } from './coverage.ts';
 import { exponential, type Faults, TICK } from './faults.ts';
 
-/** How many messages are remembered to arrive once more. */
-const REMEMBERED = 1000;
+/** How many messages of each kind and term are remembered for each receiver, and of how many terms. */
+const REMEMBERED = 20;
+const REMEMBERED_TERMS = 4;
 
 /** Carries messages late, twice, out of order, long afterwards again, or not at all. */
 export class SimNetwork {
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #coverage: Coverage;
-  readonly #deliver: (envelope: Envelope) => void;
+  /** @returns false when the receiver is dead. */
+  readonly #deliver: (envelope: Envelope) => boolean;
   /** Links that carry nothing, as `from>to`. */
   readonly #cut = new Set<string>();
   readonly #lastArrival = new Map<string, number>();
   /** By link: until when nothing arrives. */
   readonly #clogged = new Map<string, number>();
   readonly #travelling = new Map<string, number>();
-  readonly #old: Envelope[] = [];
-  #sent = 0;
+  /** By receiver, term and kind: what may arrive once more. */
+  readonly #past = new Map<NodeId, Map<Term, Map<MessageKind, Envelope[]>>>();
   faults: Faults;
 
   constructor(
@@ -29,7 +31,7 @@ export class SimNetwork {
     random: Random,
     faults: Faults,
     coverage: Coverage,
-    deliver: (envelope: Envelope) => void,
+    deliver: (envelope: Envelope) => boolean,
   ) {
     this.#agenda = agenda;
     this.#random = random;
@@ -40,10 +42,10 @@ export class SimNetwork {
 
   send(envelope: Envelope): void {
     const { loss, duplicate, replay } = this.faults;
-    this.#old[this.#sent++ % REMEMBERED] = envelope;
+    this.#remember(envelope);
     if (this.#random.next() < replay) {
       this.#coverage.fault('replay');
-      this.#schedule(this.#old[randomInt(this.#random, 0, this.#old.length - 1)]!);
+      this.#schedule(this.#remembered(envelope.to));
     }
     if (this.#random.next() < loss) {
       this.#coverage.fault('loss');
@@ -53,6 +55,17 @@ export class SimNetwork {
     if (this.#random.next() >= duplicate) return;
     this.#coverage.fault('duplicate');
     this.#schedule(envelope);
+  }
+
+  /** What `to` was told in earlier terms arrives again, within an election timeout. */
+  echo(to: NodeId, term: Term): void {
+    this.#coverage.fault('echo');
+    for (const [past, kinds] of this.#past.get(to) ?? []) {
+      if (past >= term) continue;
+      for (const envelope of [...kinds.values()].flat()) {
+        this.#agenda.after(randomInt(this.#random, 0, 10 * TICK), () => this.#arrive(envelope));
+      }
+    }
   }
 
   /** Cuts the links around some nodes, in both directions or in one. */
@@ -97,6 +110,26 @@ export class SimNetwork {
     return this.#cut.has(`${from}>${to}`);
   }
 
+  #remember(envelope: Envelope): void {
+    const { kind, term } = envelope.message;
+    const terms = childOf(this.#past, envelope.to, () => new Map<Term, Map<MessageKind, Envelope[]>>());
+    const kinds = childOf(terms, term, () => new Map<MessageKind, Envelope[]>());
+    const messages = childOf(kinds, kind, (): Envelope[] => []);
+    messages.push(envelope);
+    if (messages.length > REMEMBERED) messages.shift();
+    if (terms.size > REMEMBERED_TERMS) terms.delete(Math.min(...terms.keys()));
+  }
+
+  /** An old message to the same receiver: one of a short term or a rare kind as often as others. */
+  #remembered(to: NodeId): Envelope {
+    return this.#any(this.#any(this.#any(this.#past.get(to)!.values()).values()));
+  }
+
+  #any<T>(choices: Iterable<T>): T {
+    const all = [...choices];
+    return all[randomInt(this.#random, 0, all.length - 1)]!;
+  }
+
   #schedule(envelope: Envelope): void {
     const { delayMin, delayMean, straggler, ordered, capacity } = this.faults;
     const { now } = this.#agenda;
@@ -119,7 +152,20 @@ export class SimNetwork {
     this.#travelling.set(link, travelling + 1);
     this.#agenda.after(delay, () => {
       this.#travelling.set(link, (this.#travelling.get(link) ?? 0) - 1);
-      if (!this.#cut.has(link)) this.#deliver(envelope);
+      if (this.#arrive(envelope) || this.#random.next() >= this.faults.limbo) return;
+      this.#coverage.fault('limbo');
+      this.#agenda.after(exponential(this.#random, 10 * TICK), () => this.#arrive(envelope));
     });
   }
+
+  /** @returns false when a cut or a dead receiver swallows it. */
+  #arrive(envelope: Envelope): boolean {
+    return !this.#cut.has(`${envelope.from}>${envelope.to}`) && this.#deliver(envelope);
+  }
+}
+
+function childOf<K, V>(parents: Map<K, V>, key: K, make: () => V): V {
+  const child = parents.get(key) ?? make();
+  parents.set(key, child);
+  return child;
 }

@@ -20,6 +20,7 @@ import type * as ReadRoundsModule from '../../src/raft/read-rounds.ts';
 import type * as ReplicationModule from '../../src/raft/replication.ts';
 import type * as SnapshotIntakeModule from '../../src/raft/snapshot-intake.ts';
 import type { RaftState } from '../../src/raft/state.ts';
+import type * as TermGate from '../../src/raft/term-gate.ts';
 import type * as WindowModule from '../../src/raft/window.ts';
 import type * as WriteQueueModule from '../../src/raft/write-queue.ts';
 import type { DriverBugs } from './world.ts';
@@ -29,6 +30,8 @@ interface Mutant {
   readonly name: string;
   /** Within so many seeds it must be found. */
   readonly within: number;
+  /** The length of a run; what needs several leaders in a certain order needs a longer one. */
+  readonly ticks?: number;
   readonly plant?: () => void;
   readonly bugs?: DriverBugs;
 }
@@ -140,7 +143,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'an answer to an earlier life is taken for one to this life',
-    within: 200,
+    within: 50,
     plant: () =>
       replace<typeof ForwardedReadsModule>('forwarded-reads.ts', async (original) => {
         const { ForwardedReads } = await original();
@@ -150,6 +153,19 @@ const mutants: readonly Mutant[] = [
           }
         }
         return { ForwardedReads: Reborn };
+      }),
+  },
+  {
+    name: 'a leader counts acknowledgements of an earlier term',
+    within: 50,
+    ticks: 5000,
+    plant: () =>
+      replace<typeof TermGate>('term-gate.ts', async (original) => {
+        const { passTerm } = await original();
+        return {
+          passTerm: (state, from, message) =>
+            (message.kind === 'appendReply' && message.term < state.ballot.term) || passTerm(state, from, message),
+        };
       }),
   },
   {
@@ -171,7 +187,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'half of the voters are a majority',
-    within: 5,
+    within: 10,
     plant: () =>
       replace<typeof QuorumModule>('quorum.ts', async (original) => {
         const real = await original();
@@ -468,13 +484,13 @@ describe('the simulation finds planted bugs', () => {
     for (const path of replaced.splice(0)) vi.doUnmock(path);
   });
 
-  test.each(mutants)('$name', async ({ within, plant, bugs }) => {
+  test.each(mutants)('$name', async ({ within, ticks = 1000, plant, bugs }) => {
     plant?.();
     const { simulate } = await import('./world.ts');
     let found: unknown;
     for (let seed = 1; seed <= within && found === undefined; seed += 1) {
       try {
-        simulate({ seed, ticks: 1000, ...(bugs === undefined ? {} : { bugs }) });
+        simulate({ seed, ticks, ...(bugs === undefined ? {} : { bugs }) });
       } catch (error) {
         found = `seed ${seed}: ${(error as Error).message.split('\n')[0]}`;
       }

@@ -1,6 +1,6 @@
 import { randomInt } from '../../src/base/random.ts';
 import type { Membership, MembershipTarget } from '../../src/raft/membership.ts';
-import type { NodeId } from '../../src/raft/position.ts';
+import type { NodeId, Term } from '../../src/raft/position.ts';
 import { hasQuorum } from './checker.ts';
 import { exponential, TICK } from './faults.ts';
 import type { Member } from './member.ts';
@@ -16,6 +16,10 @@ export class Trouble {
   #over = false;
   #stormUntil = 0;
   #changes = 0;
+  #term: Term = 0;
+  /** Who leads in this term, and who led before it. */
+  #newest: NodeId | undefined;
+  #former: NodeId | undefined;
 
   constructor(world: World) {
     this.#world = world;
@@ -31,8 +35,9 @@ export class Trouble {
       for (const member of members.values()) this.crash(member);
     }
     for (const member of members.values()) this.#disturb(member);
+    this.#lookForLeaders();
     this.#transfers();
-    this.#churn();
+    if (random.next() < faults.churn * members.size) this.churn();
     if (random.next() < faults.wipe) this.#wipe();
     this.#world.agenda.after(TICK, () => this.begin());
   }
@@ -44,7 +49,7 @@ export class Trouble {
 
   /** The process dies, and comes back some time later. */
   crash(member: Member): void {
-    const { faults, random, agenda, trace } = this.#world;
+    const { faults, random, agenda, trace, coverage } = this.#world;
     if (this.#over || !member.alive) return;
     member.crash();
     agenda.after(exponential(random, faults.downMean), () => {
@@ -52,6 +57,9 @@ export class Trouble {
       trace.add(`${member.id} starts`);
       member.start();
       this.tellOthers(member.id, 'peerReachable');
+      if (random.next() >= faults.crashYoung) return;
+      coverage.fault('crashYoung');
+      agenda.after(randomInt(random, 1, 2 * ELECTION_TIMEOUT), () => this.crash(member));
     });
   }
 
@@ -79,20 +87,21 @@ export class Trouble {
       coverage.fault('longPause');
       member.pause(randomInt(random, 1, 60) * ELECTION_TIMEOUT);
     }
-    if (random.next() < faults.missedTicks) {
-      coverage.fault('missedTicks');
-      member.stopClock(randomInt(random, TICK, 3 * ELECTION_TIMEOUT));
-    }
+    if (random.next() < faults.missedTicks) this.#stopClock(member);
+  }
+
+  #stopClock(member: Member): void {
+    const { coverage, random } = this.#world;
+    coverage.fault('missedTicks');
+    member.stopClock(randomInt(random, TICK, 3 * ELECTION_TIMEOUT));
   }
 
   #partition(): void {
-    const { ids, members, network, random, faults, trace, agenda } = this.#world;
+    const { ids, network, random, faults, trace, agenda } = this.#world;
     trace.add('partition');
     if (faults.rings && random.next() < 0.3) network.ring(ids);
     else {
-      const leaders = ids.filter((id) => members.get(id)?.status()?.role === 'leader');
-      const some = ids.filter(() => random.next() < 0.4);
-      network.partition(ids, random.next() < 0.5 ? leaders : some);
+      network.partition(ids, random.next() < 0.5 ? this.#minorityWithLeader() : ids.filter(() => random.next() < 0.4));
     }
     this.#tellCut('peerUnreachable');
     agenda.after(exponential(random, faults.partitionMean), () => {
@@ -112,14 +121,13 @@ export class Trouble {
     const stormy = agenda.now < this.#stormUntil;
     if (!stormy && random.next() >= faults.transfer * members.size) return;
     coverage.fault(stormy ? 'transferStorm' : 'transfer');
-    const to = stormy && random.next() < 0.7 ? this.#laggard() : this.#anyone();
+    const to = this.#successor();
     for (const member of members.values()) member.give({ kind: 'transferLeadership', to });
   }
 
   /** Somebody asks every member for the same change; the leader may obey. */
-  #churn(): void {
-    const { faults, random, members, coverage, agenda } = this.#world;
-    if (random.next() >= faults.churn * members.size) return;
+  churn(): void {
+    const { random, members, coverage, agenda } = this.#world;
     const leaders = [...members.values()].filter((member) => member.status()?.role === 'leader');
     const leader = leaders[randomInt(random, 0, Math.max(0, leaders.length - 1))];
     const status = leader?.status();
@@ -191,9 +199,47 @@ export class Trouble {
     members.get(victim)?.leave();
   }
 
+  /** Anyone, or somebody who is a bad choice: who lacks most, or who led not long ago and may not know that it was replaced. */
+  #successor(): NodeId {
+    const { random } = this.#world;
+    const drawn = random.next();
+    if (drawn < 0.3) return this.#anyone();
+    return drawn < 0.6 ? this.#laggard() : (this.#former ?? this.#anyone());
+  }
+
+  #lookForLeaders(): void {
+    const { members, network, random, faults } = this.#world;
+    for (const id of this.#leaders()) {
+      const { term } = members.get(id)!.status()!;
+      if (term <= this.#term) continue;
+      this.#term = term;
+      if (this.#newest !== id) this.#former = this.#newest;
+      this.#newest = id;
+      if (random.next() < faults.echo) network.echo(id, term);
+    }
+  }
+
+  #leaders(): NodeId[] {
+    const { ids, members } = this.#world;
+    return ids.filter((id) => members.get(id)?.status()?.role === 'leader');
+  }
+
   #anyone(): NodeId {
     const { ids, random } = this.#world;
     return ids[randomInt(random, 0, ids.length - 1)]!;
+  }
+
+  /**
+   * A leader, alone or with some who still hear it: what these acknowledge the others will replace. Where clocks fail,
+   * its own may stand still, so that it leads on without a quorum.
+   */
+  #minorityWithLeader(): NodeId[] {
+    const { ids, members, faults, random } = this.#world;
+    const chosen = this.#leaders();
+    if (faults.missedTicks > 0 && random.next() < 0.5) for (const id of chosen) this.#stopClock(members.get(id)!);
+    const most = Math.floor((ids.length - 1) / 2);
+    while (chosen.length < most && random.next() < 0.5) chosen.push(this.#anyone());
+    return chosen;
   }
 
   /** Who holds the shortest log; the dead hold none. */

@@ -145,7 +145,9 @@ export class World {
     for (const _ of founders.voters) this.join(founders);
     this.#callers = Array.from({ length: CALLERS }, (_, i) => new NamespaceClient(this, this.#history, i));
     this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
-      this.members.get(to)?.give({ kind: 'receive', from, message });
+      const member = this.members.get(to)!;
+      member.give({ kind: 'receive', from, message });
+      return member.alive;
     });
   }
 
@@ -275,6 +277,8 @@ export class World {
     for (const caller of this.#callers) caller.start();
     this.trouble.begin();
     const end = this.#options.ticks * TICK;
+    // What is under way then is for the survivors to finish.
+    if (this.faults.churn > 0) this.agenda.after(end - randomInt(this.random, 0, 5 * TICK), () => this.trouble.churn());
     while (this.agenda.next(end));
   }
 
@@ -398,7 +402,10 @@ export class World {
     const leader = leaders[randomInt(this.random, 0, leaders.length)] ?? leaders[0];
     const anyone = members[randomInt(this.random, 0, members.length - 1)]!;
     const chosen = this.random.next() < 0.7 ? (leader ?? anyone) : anyone;
-    if (this.random.next() < 0.6) this.#propose(chosen, randomInt(this.random, 1, 4));
+    if (this.random.next() < this.faults.overload) {
+      this.coverage.fault('overload');
+      this.#propose(chosen, randomInt(this.random, 10, 60));
+    } else if (this.random.next() < 0.6) this.#propose(chosen, randomInt(this.random, 1, 4));
     else if (this.random.next() < 0.5) this.#read(chosen);
     // Wherever somebody wrongly believes to lead, or to hear the leader, a read would show it.
     else for (const member of members) this.#read(member);
