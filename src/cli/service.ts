@@ -34,12 +34,24 @@ export async function runService(
   const failure = new Promise<SluiceError>((resolve) => {
     fail = resolve;
   });
-  const service = await start({ logger, metrics, fail });
+  let service: Closeable;
+  try {
+    service = await start({ logger, metrics, fail });
+  } catch (thrown) {
+    if (!context.signal.aborted) throw thrown;
+    logger.info({}, 'the process stops before it has started');
+    return 0;
+  }
   const failed = await Promise.race([failure, aborted(context.signal)]);
   if (failed !== undefined) logger.error({ err: failed }, 'the process ends because it cannot go on');
   logger.info({}, 'the process stops');
-  await service.close();
-  return failed === undefined ? 0 : ERROR_TABLE[failed.code].exit;
+  if (failed === undefined) {
+    await service.close();
+    return 0;
+  }
+  // What cannot be closed after a failure, e.g. on a full disk, is told but is not the reason.
+  await service.close().catch((err: unknown) => logger.error({ err }, 'the process did not close in order'));
+  return ERROR_TABLE[failed.code].exit;
 }
 
 /** Resolves when the signal is aborted. */

@@ -1,4 +1,5 @@
 import { SluiceError } from '../model/errors.ts';
+import { memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 
 /** What was proposed may or may not take effect. */
@@ -12,16 +13,11 @@ export function unknownFate(why: string): SluiceError {
   );
 }
 
-/** Another master leads, or nobody does; nothing took effect. */
-export function notLeader(
-  self: NodeId,
-  leader: NodeId | undefined,
-  addresses: ReadonlyMap<NodeId, string>,
-): SluiceError {
-  const address = leader === undefined || leader === self ? undefined : addresses.get(leader);
-  if (address === undefined)
+/** Another master leads, at `address` for clients when that is known, or nobody does; nothing took effect. */
+export function notLeader(self: string, leader: NodeId | undefined, address: string | undefined): SluiceError {
+  if (leader === undefined || address === undefined)
     return new SluiceError('NOT_LEADER', `Master ${self} does not lead and knows no leader now: try again soon`);
-  return new SluiceError('NOT_LEADER', `Master ${self} does not lead: ask ${leader} at ${address}`, {
+  return new SluiceError('NOT_LEADER', `Master ${self} does not lead: ask ${memberName(leader)} at ${address}`, {
     details: { leader: address },
   });
 }
@@ -32,6 +28,6 @@ export function overloaded(waiting: number): SluiceError {
 }
 
 /** This journal takes nothing more, and nothing took effect: a client goes on with the next master. */
-export function stopped(self: NodeId, why: string): SluiceError {
+export function stopped(self: string, why: string): SluiceError {
   return new SluiceError('NOT_LEADER', `Master ${self} ${why}: ask another one`);
 }

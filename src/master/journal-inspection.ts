@@ -12,7 +12,7 @@ import type { Ballot } from '../raft/effect.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { LogIndex, Position } from '../raft/position.ts';
 import { decodeJournalEntry } from '../wire/codec/command.ts';
-import { readBinding } from './cluster-id.ts';
+import { type FolderBinding, readBinding } from './folder-binding.ts';
 import { type JournalScan, LevelJournalScan, SegmentJournalScan } from './journal-scan.ts';
 import { journalFiles, storeKindOf } from './journal-store-kind.ts';
 import { damaged, WAY_OUT } from './level-log-scan.ts';
@@ -31,6 +31,8 @@ export interface JournalReport {
   readonly folder: string;
   readonly clusterId?: string;
   readonly member?: string;
+  /** Id of the member. */
+  readonly identity?: string;
   /** The entry before the first one kept. */
   readonly base?: Position;
   /** The last entry that is whole, with all before it. */
@@ -105,7 +107,8 @@ export class JournalInspection {
     if (verified && scan !== undefined && state !== undefined)
       await attempt(async () => checkStatePosition(this.#folder.path, state, scan));
     const found = scan === undefined ? {} : reported(scan);
-    return { folder: this.#folder.path, ...bound, ...found, ...(state === undefined ? {} : { state }), problems };
+    const { path } = this.#folder;
+    return { folder: path, ...boundTo(bound), ...found, ...(state === undefined ? {} : { state }), problems };
   }
 
   /**
@@ -230,4 +233,10 @@ function reported({ base, last, runs, ballot, commit }: JournalScan): Omit<Journ
     ...(firstTerm === undefined ? {} : { firstTerm }),
     ...(ballot === undefined || commit === undefined ? {} : { ballot, commit }),
   };
+}
+
+function boundTo(bound: FolderBinding | undefined): Pick<JournalReport, 'clusterId' | 'member' | 'identity'> {
+  if (bound === undefined) return {};
+  const { member, id: identity } = bound;
+  return bound.state === 'unborn' ? { member, identity } : { clusterId: bound.clusterId, member, identity };
 }

@@ -5,6 +5,7 @@ import { folderBytes } from '../host/folder-bytes.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
+import type { Membership } from '../raft/membership.ts';
 import { DEFAULT_RAFT_LIMITS, type RaftLimits } from '../raft/options.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Transport, TransportListener } from '../raft/transport.ts';
@@ -18,6 +19,9 @@ import { checkStatePosition } from './state-position.ts';
 export interface JournalEnvironment {
   /** Folder for `journal` and `state`; held exclusively by the caller. */
   readonly folder: string;
+  readonly id: NodeId;
+  /** See `JournalParts`. */
+  readonly birth: Membership;
   readonly quorum: ValuesOf<typeof quorumOptions>;
   readonly values: ValuesOf<typeof journalOptions>;
   readonly clock: Clock;
@@ -25,30 +29,10 @@ export interface JournalEnvironment {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  connect(listener: TransportListener): Transport;
+  /** See `JournalParts`. */
+  connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): Transport;
   /** See `JournalParts`. */
   onFatal(error: SluiceError): void;
-}
-
-/** Reads `master.peers`. @throws SluiceError INVALID_ARGUMENT when it is malformed, or `self` is not in it. */
-export function parsePeers(peers: readonly string[], self: NodeId): ReadonlyMap<NodeId, string> {
-  const members = new Map<NodeId, string>();
-  for (const peer of peers) {
-    const match = /^([A-Za-z0-9._-]{1,64})=(\S+:\d{1,5})$/.exec(peer);
-    const [, name = '', address = ''] = match ?? [];
-    if (match === null || members.has(name))
-      throw new SluiceError(
-        'INVALID_ARGUMENT',
-        `master.peers has ${JSON.stringify(peer)}: write name=host:port, each name once`,
-      );
-    members.set(name, address);
-  }
-  if (members.has(self)) return members;
-  const names = [...members.keys()].join(', ');
-  throw new SluiceError(
-    'INVALID_ARGUMENT',
-    `master.name ${self} is not among master.peers (${names}): add it, or correct the name`,
-  );
 }
 
 /** Turns durations into ticks. @throws SluiceError INVALID_ARGUMENT when they do not fit each other. */
@@ -76,8 +60,7 @@ function exposeDiskUse(metrics: Metrics, folder: string): void {
  * @throws SluiceError CORRUPT when the journal lost entries, and as the stores do.
  */
 export async function openJournal(environment: JournalEnvironment): Promise<Journal> {
-  const { folder, quorum, values, clock, timers, random, logger, metrics } = environment;
-  const members = parsePeers(quorum.peers, quorum.name);
+  const { folder, id, birth, quorum, values, clock, timers, random, logger, metrics } = environment;
   const limits = raftLimits(quorum);
   // The state store may fail before there is a journal to stop.
   let fatal = (error: SluiceError): void => environment.onFatal(error);
@@ -96,8 +79,8 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
     const stored = await log.open();
     checkStatePosition(folder, state.applied, stored);
     const journal = new Journal({
-      name: quorum.name,
-      members,
+      id,
+      birth,
       limits,
       tickMs: quorum.tick,
       recentBytes: values.recentEntries,
@@ -111,7 +94,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
       random,
       logger,
       metrics,
-      connect: (listener) => environment.connect(listener),
+      connect: (listener, addresses) => environment.connect(listener, addresses),
       onFatal: (error) => environment.onFatal(error),
     });
     fatal = (error) => journal.fail(error);

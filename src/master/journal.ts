@@ -1,8 +1,4 @@
-import { assert, must } from '../base/assert.ts';
-import type { Clock, Timers } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
-import type { Logger } from '../host/logger.ts';
-import type { Metrics } from '../host/metrics.ts';
+import { must } from '../base/assert.ts';
 import type { Closeable } from '../host/scope.ts';
 import type { Applied, Command, Outcome } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
@@ -12,21 +8,21 @@ import type { QuorumInfo } from '../model/report.ts';
 import type { DropReason, Effect, Role } from '../raft/effect.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { Event, Proposal, ProposalId } from '../raft/event.ts';
-import type { LogStore, StoredLog } from '../raft/log-store.ts';
-import { membershipOf } from '../raft/membership.ts';
+import { type Membership, memberName } from '../raft/membership.ts';
 import type { Message } from '../raft/message.ts';
-import type { RaftLimits } from '../raft/options.ts';
 import type { LogIndex, NodeId } from '../raft/position.ts';
 import { Raft } from '../raft/raft.ts';
 import type { Transport, TransportListener } from '../raft/transport.ts';
 import { encodeJournalEntry } from '../wire/codec/command.ts';
+import type { CommittedMembership } from '../wire/greeting.ts';
 import { AppendPump } from './append-pump.ts';
 import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
 import { notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
 import { exposeJournal } from './journal-gauges.ts';
 import { JournalMetrics } from './journal-metrics.ts';
-import { quorumInfo } from './journal-quorum.ts';
+import type { JournalParts } from './journal-parts.ts';
+import { addressesIn, clientAddressIn, quorumInfo } from './journal-quorum.ts';
 import { JournalReads } from './journal-reads.ts';
 import { JournalRing } from './journal-ring.ts';
 import { transferLeadership } from './leadership-transfer.ts';
@@ -35,33 +31,6 @@ import type { Leadership, ReplicatedState, StateListener } from './replicated-st
 import { StoragePump } from './storage-pump.ts';
 import { Ticker } from './ticker.ts';
 import { type Waiter, Waiters } from './waiters.ts';
-
-export interface JournalParts {
-  readonly name: NodeId;
-  /** All members, this one included, with the addresses at which clients reach them. */
-  readonly members: ReadonlyMap<NodeId, string>;
-  readonly limits: RaftLimits;
-  readonly tickMs: number;
-  /** Memory for entries that peers are sent from. */
-  readonly recentBytes: number;
-  /** What stays on disk behind the last applied entry. */
-  readonly keepEntries: number;
-  readonly keepBytes: number;
-  /** Open. */
-  readonly log: LogStore;
-  /** What `log.open` told. */
-  readonly stored: StoredLog;
-  readonly state: LevelStateStore;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Connects to the other members; called once. */
-  connect(listener: TransportListener): Transport;
-  /** The journal has stopped for ever and answers nobody: the process must report the error and exit. Called once. */
-  onFatal(error: SluiceError): void;
-}
 
 /** Proposals between the door and their outcome. */
 const MAX_WAITING = 65_536;
@@ -107,15 +76,14 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   #closing: Promise<void> | undefined;
 
   constructor(parts: JournalParts) {
-    const { name, members, limits, stored, state, log, clock, random } = parts;
-    assert(members.has(name), 'This master is among the members');
+    const { id, birth, limits, stored, state, log, clock, random } = parts;
     this.#parts = parts;
     this.state = state;
     this.#metrics = new JournalMetrics(parts.metrics, clock);
     this.#reads = new JournalReads(clock, this.#metrics);
     this.#term = stored.ballot.term;
-    const membership = state.membership ?? membershipOf([...members.keys()]);
-    this.#raft = new Raft({ ...limits, id: name, membership, stored, applied: state.applied.index, random });
+    const membership = state.membership ?? birth;
+    this.#raft = new Raft({ ...limits, id, membership, stored, applied: state.applied.index, random });
     this.#ring = new JournalRing(stored.last.index, parts.recentBytes);
     const failed = (error: unknown) => this.#fatal(error);
     const send = (to: NodeId, message: Message) => this.#deliver(to, message);
@@ -161,7 +129,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       state,
       arriving: () => this.#inbox.length + this.#proposals.length,
     });
-    this.#transport = parts.connect(this);
+    this.#transport = parts.connect(this, addressesIn(this.members));
     this.#ticker = this.#startTicker();
     this.#schedule();
   }
@@ -203,9 +171,18 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       clusterId: this.state.get('cluster', '')?.clusterId ?? '',
       status: this.#raft.status(),
       appliedIndex: this.state.applied.index,
-      members: this.#parts.members,
       sinceHeardMs: (peer) => this.#metrics.contacts.silenceMs(peer),
     });
+  }
+
+  /** The membership that is in force, committed or not. */
+  get members(): Membership {
+    return this.#raft.status().membership;
+  }
+
+  /** The last committed membership. */
+  get committed(): CommittedMembership {
+    return { membership: this.state.membership ?? this.#parts.birth, applied: this.state.applied.index };
   }
 
   subscribe(listener: StateListener): () => void {
@@ -236,7 +213,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   // --- TransportListener
 
   receive(from: NodeId, message: Message): void {
-    if (!this.#parts.members.has(from)) return;
     this.#metrics.contacts.heard(from, message);
     this.#arrive({ kind: 'receive', from, message });
   }
@@ -261,7 +237,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   async #close(): Promise<void> {
     await this.handOver();
-    this.#stop(stopped(this.#parts.name, 'is closing'), 'This master is closing');
+    this.#stop(stopped(this.#name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
     try {
@@ -273,7 +249,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   /** Lets another master lead, so that nobody has to miss this one first. Tried once; never throws. */
   async handOver(): Promise<void> {
-    if (this.#role !== 'leader' || this.#stopped !== undefined || this.#parts.members.size === 1) return;
+    if (this.#role !== 'leader' || this.#stopped !== undefined || this.members.voters.length === 1) return;
     await this.transferLeadership(undefined).catch((error: unknown) => {
       this.#parts.logger.warn({ err: error }, 'leadership was not handed over');
     });
@@ -393,7 +369,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       this.#metrics.lost(lost.length);
       this.#metrics.stages.clear();
       this.#noting = false;
-      for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#parts.name} has lost leadership`));
+      for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#name} has lost leadership`));
     }
     this.#role = role;
     this.#term = term;
@@ -452,8 +428,12 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   // --- Trouble
 
+  get #name(): string {
+    return memberName(this.#parts.id);
+  }
+
   #notLeader(leader: NodeId | undefined): SluiceError {
-    return notLeader(this.#parts.name, leader, this.#parts.members);
+    return notLeader(this.#name, leader, clientAddressIn(this.members, leader));
   }
 
   #tooOld(peer: NodeId, index: LogIndex): void {
@@ -464,7 +444,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   #fatal(thrown: unknown): void {
     if (this.#stopped !== undefined) return;
     const error = SluiceError.from(thrown);
-    this.#stop(stopped(this.#parts.name, `has failed (${error.message})`), 'This master has failed');
+    this.#stop(stopped(this.#name, `has failed (${error.message})`), 'This master has failed');
     this.#parts.logger.error({ err: error }, 'journal stopped');
     this.#parts.onFatal(error);
   }

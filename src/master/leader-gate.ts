@@ -1,5 +1,6 @@
 import type { Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
+import { memberName } from '../raft/membership.ts';
 import type { Leadership, ReplicatedState } from './replicated-state.ts';
 
 export interface LeaderGateParts {
@@ -70,7 +71,7 @@ export class LeaderGate {
 
   /** A new leader is none before it has applied what came before its term. */
   #isSettled({ leading, leader }: Leadership): boolean {
-    return leading || (leader !== undefined && leader !== this.#parts.state.quorum().self);
+    return leading || (leader !== undefined && memberName(leader) !== this.#parts.state.quorum().self);
   }
 
   #change(until: (leadership: Leadership) => boolean): Promise<void> {

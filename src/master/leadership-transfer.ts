@@ -1,5 +1,6 @@
 import type { Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
+import { memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { RaftStatus } from '../raft/raft.ts';
 import type { StateListener } from './replicated-state.ts';
@@ -16,15 +17,15 @@ export interface TransferParts {
 }
 
 /**
- * Hands leadership to `to`, or to the most advanced of the masters that are up, and waits until somebody else leads.
- * Does nothing when `to` leads already.
- * @returns who leads now
- * @throws SluiceError INVALID_ARGUMENT when `to` is no other master, UNAVAILABLE when it, or every other, is silent,
+ * Hands leadership to the voter named `to`, or to the most advanced of those that are up, and waits until somebody else
+ * leads. Does nothing when `to` leads already.
+ * @returns the name of who leads now
+ * @throws SluiceError INVALID_ARGUMENT when `to` is no voter, UNAVAILABLE when it, or every other, is silent,
  * TIMED_OUT when it did not take over: this master leads on
  */
-export async function transferLeadership(parts: TransferParts, to: NodeId | undefined): Promise<NodeId> {
+export async function transferLeadership(parts: TransferParts, to: string | undefined): Promise<string> {
   const status = parts.status();
-  if (to === status.id) return to;
+  if (to === memberName(status.id)) return to;
   const successor = successorOf(status, to, parts.electionTicks);
   // The core gives up after one election timeout; the winner's first heartbeat may take as long again.
   const patienceMs = 2 * parts.electionTicks * parts.tickMs;
@@ -32,8 +33,8 @@ export async function transferLeadership(parts: TransferParts, to: NodeId | unde
     const cancel = parts.timers.after(patienceMs, () => {
       end();
       const message =
-        `Master ${successor} did not take over from ${status.id} within ${patienceMs} ms: look at its log and at ` +
-        '`sluice admin quorum info`, then try again';
+        `Master ${memberName(successor)} did not take over from ${memberName(status.id)} within ${patienceMs} ms: ` +
+        'look at its log and at `sluice admin quorum info`, then try again';
       reject(new SluiceError('TIMED_OUT', message));
     });
     const end = parts.subscribe({
@@ -41,26 +42,33 @@ export async function transferLeadership(parts: TransferParts, to: NodeId | unde
         if (leader === undefined || leader === status.id) return;
         cancel();
         end();
-        resolve(leader);
+        resolve(memberName(leader));
       },
     });
     parts.begin(successor);
   });
 }
 
-function successorOf({ id, peers }: RaftStatus, to: NodeId | undefined, maxSilentTicks: number): NodeId {
-  if (to !== undefined && !peers.has(to)) {
-    const message = `${to} is no master of this cluster: choose one of ${[id, ...peers.keys()].sort().join(', ')}`;
-    throw new SluiceError('INVALID_ARGUMENT', message);
+function successorOf({ id, peers, membership }: RaftStatus, to: string | undefined, maxSilentTicks: number): NodeId {
+  const { voters } = membership;
+  if (to !== undefined && !voters.some((voter) => memberName(voter) === to)) {
+    const names = voters.map(memberName).join(', ');
+    throw new SluiceError('INVALID_ARGUMENT', `${to} is no voting master of this cluster: choose one of ${names}`);
   }
-  if (peers.size === 0)
+  const name = memberName(id);
+  const others = voters.filter((voter) => voter !== id);
+  if (others.length === 0)
     throw new SluiceError(
       'UNAVAILABLE',
-      `${id} is the only master of this cluster: there is nobody who could take over`,
+      `${name} is the only master of this cluster: there is nobody who could take over`,
     );
-  const up = [...peers].filter(([peer, { silentTicks }]) => (to ?? peer) === peer && silentTicks <= maxSilentTicks);
-  const [best] = up.sort(([, a], [, b]) => b.match - a.match);
-  if (best !== undefined) return best[0];
+  const up = others.flatMap((voter) => {
+    const peer = peers.get(voter);
+    if (peer === undefined || peer.silentTicks > maxSilentTicks) return [];
+    return to === undefined || memberName(voter) === to ? [{ voter, match: peer.match }] : [];
+  });
+  const [best] = up.sort((a, b) => b.match - a.match);
+  if (best !== undefined) return best.voter;
   const who = to === undefined ? 'No other master answers' : `Master ${to} does not answer`;
-  throw new SluiceError('UNAVAILABLE', `${who}, so ${id} leads on: start it, then try again`);
+  throw new SluiceError('UNAVAILABLE', `${who}, so ${name} leads on: start it, then try again`);
 }

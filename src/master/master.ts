@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
-import { must } from '../base/assert.ts';
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { ValuesOf } from '../host/config/option.ts';
@@ -12,21 +11,27 @@ import { type Readiness, StatusServer } from '../host/status-server.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { MountRequest } from '../model/operations.ts';
 import type { StateDigest } from '../model/report.ts';
+import { membershipOf } from '../raft/membership.ts';
 import type { Ufs } from '../ufs/ufs.ts';
 import { adminService } from '../wire/admin-server.ts';
 import { DigestExchange } from '../wire/digest-exchange.ts';
 import { GrpcServer, type GrpcService } from '../wire/grpc-server.ts';
+import { helloService } from '../wire/hello.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
 import { RaftTransport } from '../wire/raft-transport.ts';
 import { registryService } from '../wire/registry-server.ts';
-import { bindFolder, clusterIdOf } from './cluster-id.ts';
+import type { BornBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
-import { openJournal, parsePeers } from './journal-open.ts';
+import { openJournal } from './journal-open.ts';
+import { clientAddressIn } from './journal-quorum.ts';
 import { withWayOut } from './level-log-scan.ts';
-import { parseMemberAddresses, splitAddress } from './member-addresses.ts';
+import { masterPlace } from './master-place.ts';
+import { splitAddress } from './member-addresses.ts';
+import { greetingOf } from './member-greeting.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
 import { readinessOf } from './readiness.ts';
 import { MasterServices } from './services.ts';
+import { settleMember } from './settle-member.ts';
 
 export interface MasterParts {
   readonly quorum: ValuesOf<typeof quorumOptions>;
@@ -43,6 +48,8 @@ export interface MasterParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Interrupts a start that waits for other masters. */
+  readonly signal: AbortSignal;
   /** The journal has stopped for ever: the process must say why and exit. Called once. */
   onFatal(error: SluiceError): void;
 }
@@ -78,30 +85,34 @@ export class Master implements Closeable {
   }
 
   static async #start(parts: MasterParts, scope: Scope): Promise<Master> {
-    const { quorum, service, logger, timers, metrics } = parts;
-    const peers = parsePeers(quorum.peers, quorum.name);
-    const raft = splitAddress(must(peers.get(quorum.name), 'This master is among its peers'));
-    /** Raft may share the port of the clients. */
-    const shared = raft.port === service.port;
-    const clientAddresses = parseMemberAddresses('master.addresses', service.addresses);
-    const addressOf = (member: string) => clientAddresses.get(member) ?? (shared ? peers.get(member) : undefined);
-
+    const { quorum, service, logger, timers, metrics, token } = parts;
+    const place = masterPlace(quorum, service);
     const folder = scope.own('data folder', await DataFolder.open(quorum.data, 'master'));
-    const clusterId = clusterIdOf(service.cluster, [...peers.keys()]);
-    await bindFolder(folder, clusterId, quorum.name);
-    const transport = scope.own('raft transport', newTransport(parts, clusterId));
-    const digests = new DigestExchange({ clusterId, token: parts.token, clock: parts.clock });
-    let services: MasterServices | undefined;
-    const betweenMasters = [transport.service, digests.service((index) => digestOf(services, index))];
-    if (!shared) await serve(parts, scope, 'raft server', raft.port, betweenMasters);
-    scope.onClose('raft streams', () => transport.close());
-    let readiness = (): Readiness => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
+    let readiness = (): Readiness => ({ ready: false, reason: 'This master is starting' });
     const at = { host: service.host, port: service.statusPort };
-    const asked = { ...at, token: parts.token, metrics, readiness: () => readiness() };
+    const asked = { ...at, token, metrics, readiness: () => readiness() };
     const status = scope.own('status server', await StatusServer.open(asked));
-    const journal = scope.own('journal', await startJournal(parts, folder, transport, peers));
+    const waiting = (reason: () => string): void => {
+      readiness = () => ({ ready: false, reason: reason() });
+    };
+    const member = await settleMember({ ...parts, folder, place, host: service.host, waiting });
+    const { clusterId } = member;
+    const transport = scope.own('raft transport', newTransport(parts, member, place.address));
+    const digests = new DigestExchange({ clusterId, token, clock: parts.clock });
+    let opened: { readonly journal: Journal; readonly services: MasterServices } | undefined;
+    const betweenMasters = [
+      transport.service,
+      digests.service((index) => digestOf(opened?.services, index)),
+      helloService(() => greetingOf(member, place, opened?.journal)),
+    ];
+    const { port } = splitAddress(place.address);
+    if (!place.shared) await serve(parts, scope, 'raft server', port, betweenMasters);
+    scope.onClose('raft streams', () => transport.close());
+    readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
+    const journal = scope.own('journal', await startJournal(parts, folder, transport, member));
     readiness = readinessOf(journal, service.rootUfs);
-    services = scope.own('services', newServices(parts, journal, digests, clusterId, addressOf));
+    const services = scope.own('services', newServices(parts, journal, digests, clusterId));
+    opened = { journal, services };
 
     const { handlers, workers, admin } = services;
     const metadata = new MetadataServer({ handlers, clock: parts.clock, timers, logger, metrics });
@@ -110,16 +121,16 @@ export class Master implements Closeable {
       registryService((stream) => workers.connect(stream)),
       adminService(admin),
     ];
-    if (shared) offered.push(...betweenMasters);
+    if (place.shared) offered.push(...betweenMasters);
     const server = await serve(parts, scope, 'client server', service.port, offered);
     // These end the streams that the server would wait for.
     scope.onClose('worker streams', () => workers.close());
     scope.onClose('client sessions', () => metadata.close());
-    if (shared) scope.onClose('raft streams', () => transport.close());
+    if (place.shared) scope.onClose('raft streams', () => transport.close());
     // First of all, because it needs the streams to the other masters, and clients are told meanwhile whom to ask.
     scope.onClose('leadership', () => journal.handOver());
-    const fields = { name: quorum.name, clusterId, address: server.address, port: server.port, folder: folder.path };
-    logger.info(fields, 'master serves');
+    const fields = { name: quorum.name, id: member.id, clusterId, address: server.address, port: server.port };
+    logger.info({ ...fields, folder: folder.path }, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);
   }
 
@@ -134,10 +145,10 @@ export class Master implements Closeable {
   }
 }
 
-function newTransport(parts: MasterParts, clusterId: string): RaftTransport {
-  const { quorum, token, timers, random, logger, metrics } = parts;
+function newTransport(parts: MasterParts, { id, clusterId }: BornBinding, address: string): RaftTransport {
+  const { token, timers, random, logger, metrics } = parts;
   const incarnation = randomUUID();
-  return new RaftTransport({ self: quorum.name, clusterId, incarnation, token, timers, random, logger, metrics });
+  return new RaftTransport({ self: id, address, clusterId, incarnation, token, timers, random, logger, metrics });
 }
 
 async function serve(
@@ -155,11 +166,13 @@ function startJournal(
   parts: MasterParts,
   folder: DataFolder,
   transport: RaftTransport,
-  peers: ReadonlyMap<string, string>,
+  { id, birth }: BornBinding,
 ): Promise<Journal> {
   const { quorum, journal, clock, timers, random, logger, metrics } = parts;
   return openJournal({
     folder: folder.path,
+    id,
+    birth: { ...membershipOf(birth.map((member) => member.id)), members: birth },
     quorum,
     values: journal,
     clock,
@@ -167,21 +180,15 @@ function startJournal(
     random,
     logger,
     metrics,
-    connect: (listener) => {
-      transport.start(listener, peers);
+    connect: (listener, addresses) => {
+      transport.start(listener, addresses);
       return transport;
     },
     onFatal: (error) => parts.onFatal(error),
   });
 }
 
-function newServices(
-  parts: MasterParts,
-  state: Journal,
-  digests: DigestExchange,
-  clusterId: string,
-  addressOf: (member: string) => string | undefined,
-): MasterServices {
+function newServices(parts: MasterParts, state: Journal, digests: DigestExchange, clusterId: string): MasterServices {
   const { service, openUfs, version, clock, timers, logger, metrics } = parts;
   return new MasterServices({
     self: parts.quorum.name,
@@ -189,7 +196,7 @@ function newServices(
     view: () => state.state.view(),
     ask: (address, index) => digests.ask(address, index),
     condemn: (error) => condemn(state, error, logger),
-    addressOf,
+    addressOf: (member) => clientAddressIn(state.members, member),
     patienceMs: parts.quorum.electionTimeout / 3,
     clusterId,
     superusers: { user: userInfo().username, group: service.supergroup },

@@ -19,9 +19,18 @@ export const quorumOptions = {
   ),
   peers: list({
     key: 'master.peers',
-    doc: 'All masters of the cluster, this one included, as name=host:port separated by commas',
+    doc: 'First masters of a new cluster, this one included, or some of an old one, as name=host:port with commas',
     fallback: 'master-1=127.0.0.1:19200',
   }),
+  raftAddress: text(
+    {
+      key: 'master.raft.address',
+      doc: 'Where the other masters reach this one, as host:port; empty takes its entry in master.peers',
+      fallback: '',
+    },
+    /^$|^\S+:\d{1,5}$/,
+    'address such as host:port',
+  ),
   tick: duration(
     { key: 'master.raft.tick', doc: 'Step of the clock of elections and heartbeats', fallback: '15ms' },
     { min: 1, max: 1000 },
@@ -80,7 +89,7 @@ export const journalOptions = {
 export const serviceOptions = {
   addresses: list({
     key: 'master.addresses',
-    doc: 'Where clients reach each master, as name=host:port; a standby sends them straight to the leader',
+    doc: 'Where clients reach this master, as name=host:port (others may be named too); hints to the leader need it',
     fallback: '',
   }),
   blockSize: bytes(
@@ -90,7 +99,7 @@ export const serviceOptions = {
   cluster: text(
     {
       key: 'master.cluster',
-      doc: 'Name of the cluster; its id is made of this and the names of its first masters',
+      doc: 'Name of the cluster; its id is made of this and the ids of its first masters',
       fallback: 'sluice',
     },
     /^[A-Za-z0-9._-]{1,64}$/,

@@ -2,9 +2,19 @@ import type { WorkerStatus } from './worker.ts';
 
 /** One member as another sees it. */
 export interface QuorumMember {
+  /** Its name. */
   readonly id: string;
+  /** Tells it from all others that ever had its name. */
+  readonly identity: string;
+  /** Where the other masters reach it. */
   readonly address: string;
+  /** Where clients reach it; empty when unknown. */
+  readonly clientAddress: string;
   readonly role: 'leader' | 'follower' | 'candidate' | 'preCandidate' | 'learner' | 'unknown';
+  /** `joining` and `leaving`: a change of the voters is under way, in which both count. */
+  readonly vote: 'voter' | 'learner' | 'joining' | 'leaving';
+  /** Leadership goes to the highest that is alive and caught up. */
+  readonly priority: number;
   /** Largest log index known to be durable there; -1 when unknown. */
   readonly matchIndex: number;
   /** Since this master heard of it; -1 never, 0 itself. */
@@ -21,6 +31,8 @@ export interface QuorumInfo {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly lastIndex: number;
+  /** A change of the members is not committed yet, or not at its end. */
+  readonly changing: boolean;
   readonly members: readonly QuorumMember[];
 }
 

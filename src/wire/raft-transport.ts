@@ -1,5 +1,5 @@
 import { Metadata, type ServerReadableStream, type sendUnaryData } from '@grpc/grpc-js';
-import type { Timers } from '../base/clock.ts';
+import type { CancelTimer, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
@@ -16,6 +16,8 @@ import { RaftPeer } from './raft-peer.ts';
 
 export interface RaftTransportOptions {
   readonly self: NodeId;
+  /** Where other members reach this one; told to them, so that who does not know it can answer. */
+  readonly address: string;
   /** Members of other clusters are refused. */
   readonly clusterId: string;
   /** Made anew at each start of this process: a stream from an older one is replaced. */
@@ -31,21 +33,35 @@ const CLUSTER = 'sluice-cluster';
 const SENDER = 'sluice-sender';
 const RECEIVER = 'sluice-receiver';
 const INCARNATION = 'sluice-incarnation';
+const ADDRESS = 'sluice-address';
+
+/** Members that are dialled only because they dialled us. */
+const GUESTS_MAX = 16;
+/** A link to one of them that carries nothing for one to two of these is closed: two strangers hold on to nobody. */
+const GUEST_IDLE_MS = 10_000;
 
 type Call = ServerReadableStream<Buffer, Buffer>;
 
 interface Incoming {
   readonly incarnation: string;
+  /** Where the sender says that it is reached; empty when it does not. */
+  readonly address: string;
   end(error: SluiceError | undefined): void;
 }
 
 /**
  * Carries Raft messages over gRPC, one stream for each direction between two members. What cannot be sent is dropped;
- * what arrives was sent by the member that it says, to this member, in this cluster.
+ * what arrives was sent by the member that it says, to this member, in this cluster. A member that is not known here,
+ * because its joining or leaving is not, is answered for as long as it is connected.
  */
 export class RaftTransport implements Transport {
   readonly #options: RaftTransportOptions;
   readonly #peers = new Map<NodeId, RaftPeer>();
+  /** Links to members that are not known, but connected with us. */
+  readonly #guests = new Map<NodeId, RaftPeer>();
+  /** Guests that were sent something since the last look. */
+  readonly #busy = new Set<NodeId>();
+  #cancelLook: CancelTimer | undefined;
   readonly #incoming = new Map<NodeId, Incoming>();
   /** How many messages to each were dropped. */
   readonly #dropped = new Map<NodeId, number>();
@@ -69,31 +85,40 @@ export class RaftTransport implements Transport {
   }
 
   /**
-   * Says where the other members are, `host:port` each; this member itself is passed over. Closes streams to all
-   * else.
+   * Says where the other members are, `host:port` each; this member itself is passed over. Links to all else are closed
+   * once they close theirs to us.
    */
   setPeers(addresses: ReadonlyMap<NodeId, string>): void {
+    if (this.#closed) return;
     for (const [id, peer] of this.#peers) {
       if (addresses.get(id) === peer.address) continue;
-      peer.close();
       this.#peers.delete(id);
+      if (!addresses.has(id) && this.#incoming.has(id)) this.#host(id, peer);
+      else peer.close();
     }
     for (const [id, address] of addresses) {
-      if (id === this.#options.self || this.#peers.has(id) || this.#closed) continue;
-      this.#peers.set(id, this.#connect(id, address));
+      if (id === this.#options.self || this.#peers.has(id)) continue;
+      const guest = this.#guests.get(id);
+      this.#guests.delete(id);
+      if (guest !== undefined && guest.address !== address) guest.close();
+      this.#peers.set(id, guest?.address === address ? guest : this.#connect(id, address));
     }
   }
 
   send(to: NodeId, message: Message): boolean {
-    const sent = this.#peers.get(to)?.send(message) ?? false;
-    if (!sent) this.#dropped.set(to, (this.#dropped.get(to) ?? 0) + 1);
+    const peer = this.#peers.get(to) ?? this.#guests.get(to);
+    const sent = peer?.send(message) ?? false;
+    if (sent) this.#busy.add(to);
+    else this.#dropped.set(to, (this.#dropped.get(to) ?? 0) + 1);
     return sent;
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const peer of this.#peers.values()) peer.close();
+    this.#cancelLook?.();
+    for (const peer of [...this.#peers.values(), ...this.#guests.values()]) peer.close();
     this.#peers.clear();
+    this.#guests.clear();
     for (const incoming of [...this.#incoming.values()]) incoming.end(undefined);
     return Promise.resolve();
   }
@@ -111,12 +136,13 @@ export class RaftTransport implements Transport {
   }
 
   #connect(id: NodeId, address: string): RaftPeer {
-    const { self, clusterId, incarnation, token, timers, random, logger } = this.#options;
+    const { self, address: own, clusterId, incarnation, token, timers, random, logger } = this.#options;
     const metadata = callMetadata(token);
     metadata.set(CLUSTER, encodeURIComponent(clusterId));
     metadata.set(SENDER, encodeURIComponent(self));
     metadata.set(RECEIVER, encodeURIComponent(id));
     metadata.set(INCARNATION, encodeURIComponent(incarnation));
+    metadata.set(ADDRESS, encodeURIComponent(own));
     return new RaftPeer({
       address,
       metadata,
@@ -140,7 +166,38 @@ export class RaftTransport implements Transport {
     const from = nameIn(call.metadata, SENDER);
     this.#receive(from, call, done, listener);
     call.sendMetadata(new Metadata());
-    this.#peers.get(from)?.hurry();
+    const peer = this.#peers.get(from);
+    if (peer === undefined) this.#welcome(from);
+    else peer.hurry();
+  }
+
+  /** Dials a member that is not known, so that it can be answered. */
+  #welcome(from: NodeId): void {
+    const address = this.#incoming.get(from)?.address ?? '';
+    const guest = this.#guests.get(from);
+    if (guest?.address === address) {
+      guest.hurry();
+      return;
+    }
+    guest?.close();
+    this.#guests.delete(from);
+    if (!/^.+:\d{1,5}$/.test(address)) return;
+    if (this.#guests.size < GUESTS_MAX) this.#host(from, this.#connect(from, address));
+    else this.#options.logger.warn({ peer: from, limit: GUESTS_MAX }, 'too many masters that are no members dial us');
+  }
+
+  #host(id: NodeId, peer: RaftPeer): void {
+    this.#guests.set(id, peer);
+    this.#busy.add(id);
+    this.#cancelLook ??= this.#options.timers.every(GUEST_IDLE_MS, () => {
+      for (const guest of this.#guests.keys()) if (!this.#busy.has(guest)) this.#dismiss(guest);
+      this.#busy.clear();
+    });
+  }
+
+  #dismiss(from: NodeId): void {
+    this.#guests.get(from)?.close();
+    this.#guests.delete(from);
   }
 
   #receive(from: NodeId, call: Call, done: sendUnaryData<Buffer>, listener: TransportListener): void {
@@ -148,10 +205,14 @@ export class RaftTransport implements Transport {
     let over = false;
     const incoming: Incoming = {
       incarnation,
+      address: nameIn(call.metadata, ADDRESS),
       end: (error) => {
         if (over) return;
         over = true;
-        if (this.#incoming.get(from) === incoming) this.#incoming.delete(from);
+        if (this.#incoming.get(from) === incoming) {
+          this.#incoming.delete(from);
+          this.#dismiss(from);
+        }
         if (error === undefined) done(null, Buffer.alloc(0));
         else done(toGrpcStatus(error));
       },
@@ -162,6 +223,8 @@ export class RaftTransport implements Transport {
     former?.end(new SluiceError('CANCELLED', `Master ${from} connected ${how}`));
     call.on('data', (bytes: Buffer) => {
       if (over) return;
+      const stranger = !this.#peers.has(from) && !this.#guests.has(from);
+      if (stranger && this.#guests.size < GUESTS_MAX) this.#welcome(from);
       const messages = this.#decode(from, bytes, incoming);
       for (const message of messages) listener.receive(from, message);
     });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DataFolder } from '../../src/host/data-folder.ts';
 import { LevelDatabase } from '../../src/host/level-database.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
-import { bindFolder } from '../../src/master/cluster-id.ts';
+import { writeBinding } from '../../src/master/folder-binding.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
 import { LevelStateStore } from '../../src/master/level-state-store.ts';
 import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
@@ -38,7 +38,8 @@ async function master(
 ): Promise<string> {
   const path = join(shell.folder, 'm1');
   const folder = await DataFolder.open(path, 'master');
-  await bindFolder(folder, 'the-cluster', 'm1');
+  const names = { cluster: 'c', member: 'm1', id: 'm1@00' };
+  await writeBinding(folder, { state: 'member', clusterId: 'the-cluster', ...names, birth: [] });
   const log = store(folder.at('journal'));
   await log.open();
   await log.write({ ballot: { term: 3, votedFor: 'm2' }, entries: [], commit: 0 });
@@ -92,7 +93,7 @@ describe('journal check', () => {
     expect((await shell.out('journal', 'check', '--folder', 'm1')).split('\n')).toEqual([
       `folder      ${path}`,
       'cluster     the-cluster',
-      'member      m1',
+      'member      m1@00',
       'base        0 of term 0',
       'first       1',
       'last        6 of term 3',
@@ -114,6 +115,7 @@ describe('journal check', () => {
       folder: join(shell.folder, 'm1'),
       clusterId: 'the-cluster',
       member: 'm1',
+      identity: 'm1@00',
       base: { term: 0, index: 0 },
       last: { term: 3, index: 6 },
       firstTerm: 1,

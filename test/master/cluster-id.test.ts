@@ -2,9 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/host/config/load.ts';
 import { DataFolder } from '../../src/host/data-folder.ts';
-import { bindFolder, clusterIdOf } from '../../src/master/cluster-id.ts';
+import { clusterIdOf } from '../../src/master/cluster-id.ts';
+import { readBinding, writeBinding } from '../../src/master/folder-binding.ts';
+import { masterPlace } from '../../src/master/master-place.ts';
 import { parseMemberAddresses, splitAddress } from '../../src/master/member-addresses.ts';
+import { claimFolder } from '../../src/master/member-folder.ts';
+import { quorumOptions, serviceOptions } from '../../src/master/options.ts';
 
 describe('the id of a cluster', () => {
   it('is a UUID that depends on its name and its first masters, in any order', () => {
@@ -28,17 +33,67 @@ describe('a data folder', () => {
     rmSync(path, { recursive: true });
   });
 
-  it('belongs to the first cluster and master that use it', async () => {
-    await bindFolder(folder, 'one', 'm1');
-    await bindFolder(folder, 'one', 'm1');
-    await expect(bindFolder(folder, 'two', 'm1')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    await expect(bindFolder(folder, 'one', 'm2')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  const place = (cluster: string, name: string, peers = ['m1=h:1', 'm2=h:2']) => {
+    const flags = { 'master.cluster': cluster, 'master.name': name, 'master.peers': peers.join(',') };
+    const config = loadConfig([quorumOptions, serviceOptions], { flags });
+    return masterPlace(config.values(quorumOptions), config.values(serviceOptions));
+  };
+  const birth = [{ id: 'm1@1', address: 'h:1', clientAddress: '', priority: 0 }];
+
+  it('keeps the id of its first master, which no other folder gets', async () => {
+    const first = await claimFolder(folder, place('one', 'm1'));
+    expect(first).toEqual({ state: 'unborn', cluster: 'one', member: 'm1', id: expect.stringMatching(/^m1@.{12}$/) });
+    expect(await claimFolder(folder, place('one', 'm1'))).toEqual(first);
+    rmSync(folder.at('cluster.json'));
+    expect((await claimFolder(folder, place('one', 'm1'))).id).not.toBe(first.id);
   });
 
-  it('is refused when its binding is damaged', async () => {
-    writeFileSync(folder.at('cluster.json'), '{');
-    await expect(bindFolder(folder, 'one', 'm1')).rejects.toMatchObject({ code: 'CORRUPT' });
+  it('is refused to others, in its cluster or another one', async () => {
+    const bound = { state: 'member', cluster: 'one', clusterId: 'x', member: 'm1', id: 'm1@1', birth } as const;
+    await writeBinding(folder, bound);
+    expect(await claimFolder(folder, place('one', 'm1', ['m1=other:1', 'm9=h:2']))).toEqual(bound);
+    for (const other of [place('two', 'm1'), place('one', 'm2')])
+      await expect(claimFolder(folder, other)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
+
+  it('of a removed master is refused, with a way back', async () => {
+    await writeBinding(folder, {
+      state: 'removed',
+      cluster: 'one',
+      clusterId: 'x',
+      member: 'm1',
+      id: 'm1@1',
+      birth: [],
+    });
+    await expect(claimFolder(folder, place('one', 'm1'))).rejects.toMatchObject({
+      message: expect.stringMatching(/m1@1\) was removed from cluster x.*sluice admin quorum add m1=/),
+    });
+  });
+
+  it('of the first versions has members that are known by their names', async () => {
+    const clusterId = clusterIdOf('one', ['m1', 'm2']);
+    writeFileSync(folder.at('cluster.json'), JSON.stringify({ clusterId, member: 'm1' }));
+    await expect(claimFolder(folder, place('one', 'm1', ['m1=h:1', 'm3=h:2']))).rejects.toMatchObject({
+      message: expect.stringContaining('master.peers'),
+    });
+    const upgraded = await claimFolder(folder, place('one', 'm1'));
+    expect(upgraded).toMatchObject({ state: 'member', id: 'm1', clusterId });
+    expect(upgraded).toMatchObject({
+      birth: [
+        { id: 'm1', address: 'h:1' },
+        { id: 'm2', address: 'h:2' },
+      ],
+    });
+    expect(await readBinding(folder)).toEqual(upgraded);
+  });
+
+  it.each(['{', '{}', '{"member":"m1","id":3}', '{"member":"m1","clusterId":"x","birth":{"members":[{}]}}'])(
+    'is refused when its binding is damaged: %s',
+    async (text) => {
+      writeFileSync(folder.at('cluster.json'), text);
+      await expect(claimFolder(folder, place('one', 'm1'))).rejects.toMatchObject({ code: 'CORRUPT' });
+    },
+  );
 });
 
 describe('addresses of members', () => {

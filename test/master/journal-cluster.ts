@@ -11,6 +11,7 @@ import { openJournal } from '../../src/master/journal-open.ts';
 import type { JournalStoreKind } from '../../src/master/journal-store-kind.ts';
 import type { SluiceError } from '../../src/model/errors.ts';
 import { TABLE_NAMES } from '../../src/model/state-store.ts';
+import { type Membership, membershipOf } from '../../src/raft/membership.ts';
 import type { Message } from '../../src/raft/message.ts';
 import type { TransportListener } from '../../src/raft/transport.ts';
 
@@ -40,6 +41,13 @@ export class JournalCluster {
   constructor(options: ClusterOptions = {}) {
     this.#options = options;
     this.names = Array.from({ length: options.size ?? 3 }, (_, i) => `m${i + 1}`);
+  }
+
+  get #birth(): Membership {
+    const members = this.names.map((id, i) => {
+      return { id, address: `${id}:1`, clientAddress: `127.0.0.1:${1000 + i}`, priority: 0 };
+    });
+    return { ...membershipOf(this.names), members };
   }
 
   async start(names: readonly string[] = this.names): Promise<this> {
@@ -139,10 +147,13 @@ export class JournalCluster {
   #open(name: string, folder: string): Promise<Journal> {
     return openJournal({
       folder,
+      id: name,
+      birth: this.#birth,
       quorum: {
         data: folder,
         name,
-        peers: this.names.map((each, i) => `${each}=127.0.0.1:${1000 + i}`),
+        peers: [],
+        raftAddress: '',
         tick: 20,
         electionTimeout: 400,
         heartbeat: 60,

@@ -14,10 +14,10 @@ beforeEach(() => {
 });
 afterEach(() => real.close());
 
-/** What a scrape says: value by `name{labels}`, as Prometheus' text has it. */
+/** What a scrape says: value by `name{labels}`, as Prometheus' text has it, with names of members for their ids. */
 async function scrape(statusPort: number): Promise<{ values: Map<string, number>; names: Set<string> }> {
   const text = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
-  const lines = text.split('\n');
+  const lines = text.replace(/(="m\d)@[0-9a-f]+"/g, '$1"').split('\n');
   const values = new Map(
     lines
       .filter((line) => line !== '' && !line.startsWith('#'))

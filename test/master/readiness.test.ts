@@ -11,7 +11,7 @@ class Said {
 
   quorum() {
     const indexes = { appliedIndex: this.applied, commitIndex: this.commit, lastIndex: this.commit };
-    return { clusterId: 'c', self: 'm1', leader: this.leader ?? '', term: 1, members: [], ...indexes };
+    return { clusterId: 'c', self: 'm1', leader: this.leader ?? '', term: 1, changing: false, members: [], ...indexes };
   }
 
   leadership() {

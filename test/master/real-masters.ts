@@ -51,6 +51,7 @@ export class RealMasters {
       ...common,
       logger: given.logger ?? logger,
       metrics: given.metrics ?? new Metrics(),
+      signal: new AbortController().signal,
       onFatal:
         given.onFatal ??
         ((error) => {

@@ -77,7 +77,7 @@ export class LocalState implements ReplicatedState {
     const { index } = this.#shared;
     const { leader = '', term } = this.#leadership;
     const indexes = { commitIndex: index, appliedIndex: index, lastIndex: index };
-    return { clusterId: 'test', self: 'm1', leader, term, ...indexes, members: [] };
+    return { clusterId: 'test', self: 'm1', leader, term, ...indexes, changing: false, members: [] };
   }
 
   async transferLeadership(to = 'm2'): Promise<string> {

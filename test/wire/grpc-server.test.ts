@@ -18,7 +18,20 @@ const QUORUM: QuorumInfo = {
   commitIndex: 9,
   appliedIndex: 8,
   lastIndex: 10,
-  members: [{ id: 'a', address: '127.0.0.1:1', role: 'preCandidate', matchIndex: -1, lastContactMs: 0 }],
+  changing: true,
+  members: [
+    {
+      id: 'a',
+      identity: 'a@1',
+      address: '127.0.0.1:1',
+      clientAddress: '127.0.0.1:2',
+      role: 'preCandidate',
+      vote: 'joining',
+      priority: -1,
+      matchIndex: -1,
+      lastContactMs: 0,
+    },
+  ],
 };
 
 const REPORT: ClusterReport = {

@@ -7,6 +7,7 @@ import type { TransportListener } from '../../src/raft/transport.ts';
 import { decodeRaftFrames, encodeRaftFrames, raftFrameBytes } from '../../src/wire/codec/raft-frame.ts';
 import type { GrpcServer } from '../../src/wire/grpc-server.ts';
 import { RaftTransport, type RaftTransportOptions } from '../../src/wire/raft-transport.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { count } from './arbitraries.ts';
 import { host, MemoryLogger, serve } from './cluster.ts';
 
@@ -64,9 +65,11 @@ async function member(self: string, given: Partial<RaftTransportOptions> & { rea
   const logger = new MemoryLogger();
   const { port, ...options } = given;
   const metrics = new Metrics();
-  const named = { self, clusterId: 'c', incarnation: `${self}-1`, ...host, logger, metrics };
-  const transport = new RaftTransport({ ...named, ...options });
+  const named = { self, address: '', clusterId: 'c', incarnation: `${self}-1`, ...host, logger, metrics };
+  const made = { ...named, ...options };
+  const transport = new RaftTransport(made);
   const server = await serve(transport.service, given.token, port);
+  made.address = server.address;
   open.push(server, transport);
   return { transport, ear: new Ear(), server, logger };
 }
@@ -249,16 +252,56 @@ test('the queue to a peer is bounded in messages and bytes', async () => {
   expect(a.transport.send('b', append(1, [40 * 2 ** 20]))).toBe(false);
 });
 
-test('peers may change', async () => {
-  const a = await member('a');
-  const b = await member('b');
+test('peers may change, and who leaves is answered until it hangs up, or nothing is to be said', async () => {
+  const time = new ManualTime();
+  const a = await member('a', { timers: time });
+  const b = await member('b', { timers: time });
   const c = await member('c');
   start(['a', a], ['b', b]);
   c.transport.start(c.ear, new Map());
   await a.ear.until(() => a.ear.events.length === 1);
+  await b.ear.until(() => b.ear.events.length === 1);
   a.transport.setPeers(new Map([['c', c.server.address]]));
   await a.ear.until(() => a.ear.events.includes('+c'));
-  expect(a.transport.send('b', { kind: 'timeoutNow', term: 1 })).toBe(false);
+  expect(a.transport.send('b', { kind: 'timeoutNow', term: 1 })).toBe(true);
   expect(a.transport.send('c', { kind: 'timeoutNow', term: 1 })).toBe(true);
   await c.ear.until(() => c.ear.heard.length === 1);
+  await b.ear.until(() => b.ear.heard.length === 1);
+  b.transport.setPeers(new Map());
+  a.transport.setPeers(new Map());
+  // Both are strangers now, each of whom is connected.
+  for (let i = 0; i < 3; i += 1) await time.advance(10_000);
+  await expect.poll(() => a.transport.send('b', { kind: 'timeoutNow', term: 1 })).toBe(false);
+});
+
+test('a member that is not known is dialled back as long as it is connected', async () => {
+  const a = await member('a');
+  const b = await member('b');
+  b.transport.start(b.ear, new Map());
+  a.transport.start(a.ear, new Map([['b', b.server.address]]));
+  await a.ear.until(() => a.ear.events.includes('+b'));
+  await b.ear.until(() => b.ear.events.includes('+a'));
+  expect(a.transport.send('b', { kind: 'timeoutNow', term: 1 })).toBe(true);
+  expect(b.transport.send('a', { kind: 'timeoutNow', term: 2 })).toBe(true);
+  await a.ear.until(() => a.ear.heard.length === 1);
+  await b.ear.until(() => b.ear.heard.length === 1);
+  // It becomes a member, at the same address: the link stays.
+  b.transport.setPeers(new Map([['a', a.server.address]]));
+  expect(b.transport.send('a', { kind: 'timeoutNow', term: 3 })).toBe(true);
+  await a.ear.until(() => a.ear.heard.length === 2);
+  expect(b.ear.events).toEqual(['+a']);
+  await a.transport.close();
+  await b.ear.until(() => b.ear.events.includes('-a'));
+});
+
+test('members that are not known and dial us are dialled back in a bounded number', async () => {
+  const b = await member('b');
+  b.transport.start(b.ear, new Map());
+  const guests = await Promise.all(Array.from({ length: 18 }, (_, i) => member(`g${i}`)));
+  for (const { transport, ear } of guests) transport.start(ear, new Map([['b', b.server.address]]));
+  for (const { ear } of guests) await ear.until(() => ear.events.includes('+b'));
+  await b.ear.until(() => b.ear.events.length === 16);
+  const sent = guests.filter((_, i) => b.transport.send(`g${i}`, { kind: 'timeoutNow', term: 1 }));
+  expect(sent).toHaveLength(16);
+  expect(b.logger.lines.filter(({ message }) => message.startsWith('too many masters'))).toHaveLength(2);
 });

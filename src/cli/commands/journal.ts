@@ -100,13 +100,13 @@ async function withInspection<T>(
 }
 
 function reportRows(report: JournalReport): (readonly string[])[] {
-  const { clusterId = '-', member = '-', base, last, firstTerm, ballot, commit, state, problems } = report;
+  const { clusterId = '-', identity = '-', base, last, firstTerm, ballot, commit, state, problems } = report;
   const known = base !== undefined && last !== undefined;
   const some = known && last.index > base.index;
   const rows = [
     ['folder', report.folder],
     ['cluster', clusterId],
-    ['member', member],
+    ['member', identity],
     ['base', positionText(base)],
     ['first', some ? String(base.index + 1) : '-'],
     ['last', some ? positionText(last) : '-'],

@@ -30,6 +30,7 @@ export const masterCommand: CommandSpec = {
         random: { next: () => Math.random() },
         logger,
         metrics,
+        signal: context.signal,
         onFatal: fail,
       }),
     );

@@ -5,6 +5,7 @@ import {
   GetQuorumResponse,
   type QuorumInfo as QuorumInfoMessage,
   QuorumRole as QuorumRoleNumber,
+  QuorumVote as QuorumVoteNumber,
   TransferLeadershipRequest,
   TransferLeadershipResponse,
 } from '../gen/sluice/v1/journal.ts';
@@ -21,13 +22,26 @@ const ROLES = new WordTable<QuorumMember['role'], QuorumRoleNumber>('role', {
   unknown: QuorumRoleNumber.QUORUM_ROLE_UNKNOWN,
 });
 
+const VOTES = new WordTable<QuorumMember['vote'], QuorumVoteNumber>('vote', {
+  voter: QuorumVoteNumber.QUORUM_VOTE_VOTER,
+  learner: QuorumVoteNumber.QUORUM_VOTE_LEARNER,
+  joining: QuorumVoteNumber.QUORUM_VOTE_JOINING,
+  leaving: QuorumVoteNumber.QUORUM_VOTE_LEAVING,
+});
+
 function toQuorum(info: QuorumInfo): QuorumInfoMessage {
-  return { ...info, members: info.members.map((member) => ({ ...member, role: ROLES.number(member.role) })) };
+  const members = info.members.map((member) => {
+    return { ...member, role: ROLES.number(member.role), vote: VOTES.number(member.vote) };
+  });
+  return { ...info, members };
 }
 
 function fromQuorum(message: QuorumInfoMessage | undefined): QuorumInfo {
   if (message === undefined) throw new SluiceError('INVALID_ARGUMENT', 'Missing: the quorum in the reply');
-  return { ...message, members: message.members.map((member) => ({ ...member, role: ROLES.word(member.role) })) };
+  const members = message.members.map((member) => {
+    return { ...member, role: ROLES.word(member.role), vote: VOTES.word(member.vote) };
+  });
+  return { ...message, members };
 }
 
 export const QUORUM_REPLY = messageCodec(

@@ -45,6 +45,26 @@ export namespace QuorumRole {
   export type QUORUM_ROLE_UNKNOWN = typeof QuorumRole.QUORUM_ROLE_UNKNOWN;
 }
 
+export const QuorumVote = {
+  QUORUM_VOTE_UNSPECIFIED: 0,
+  QUORUM_VOTE_VOTER: 1,
+  QUORUM_VOTE_LEARNER: 2,
+  /** QUORUM_VOTE_JOINING - Votes from the change on that is under way. */
+  QUORUM_VOTE_JOINING: 3,
+  /** QUORUM_VOTE_LEAVING - Votes until the end of the change that is under way. */
+  QUORUM_VOTE_LEAVING: 4,
+} as const;
+
+export type QuorumVote = typeof QuorumVote[keyof typeof QuorumVote];
+
+export namespace QuorumVote {
+  export type QUORUM_VOTE_UNSPECIFIED = typeof QuorumVote.QUORUM_VOTE_UNSPECIFIED;
+  export type QUORUM_VOTE_VOTER = typeof QuorumVote.QUORUM_VOTE_VOTER;
+  export type QUORUM_VOTE_LEARNER = typeof QuorumVote.QUORUM_VOTE_LEARNER;
+  export type QUORUM_VOTE_JOINING = typeof QuorumVote.QUORUM_VOTE_JOINING;
+  export type QUORUM_VOTE_LEAVING = typeof QuorumVote.QUORUM_VOTE_LEAVING;
+}
+
 export interface GetQuorumRequest {
 }
 
@@ -72,16 +92,27 @@ export interface QuorumInfo {
   readonly appliedIndex: number;
   readonly lastIndex: number;
   readonly members: readonly QuorumMember[];
+  /** A change of the members is not committed yet, or not at its end. */
+  readonly changing: boolean;
 }
 
 export interface QuorumMember {
+  /** Its name. */
   readonly id: string;
+  /** Where the other masters reach it. */
   readonly address: string;
   readonly role: QuorumRole;
   /** Largest log index known to be durable there; -1 when unknown. */
   readonly matchIndex: number;
   /** Since this master heard of it; -1 never, 0 itself. */
   readonly lastContactMs: number;
+  /** Tells it from all others that ever had its name. */
+  readonly identity: string;
+  /** Where clients reach it; empty when unknown. */
+  readonly clientAddress: string;
+  readonly vote: QuorumVote;
+  /** Leadership goes to the highest that is alive and caught up. */
+  readonly priority: number;
 }
 
 function createBaseGetQuorumRequest(): GetQuorumRequest {
@@ -258,7 +289,17 @@ export const TransferLeadershipResponse: MessageFns<TransferLeadershipResponse> 
 };
 
 function createBaseQuorumInfo(): QuorumInfo {
-  return { clusterId: "", self: "", leader: "", term: 0, commitIndex: 0, appliedIndex: 0, lastIndex: 0, members: [] };
+  return {
+    clusterId: "",
+    self: "",
+    leader: "",
+    term: 0,
+    commitIndex: 0,
+    appliedIndex: 0,
+    lastIndex: 0,
+    members: [],
+    changing: false,
+  };
 }
 
 export const QuorumInfo: MessageFns<QuorumInfo> = {
@@ -286,6 +327,9 @@ export const QuorumInfo: MessageFns<QuorumInfo> = {
     }
     for (const v of message.members) {
       QuorumMember.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.changing !== false) {
+      writer.uint32(72).bool(message.changing);
     }
     return writer;
   },
@@ -367,6 +411,14 @@ export const QuorumInfo: MessageFns<QuorumInfo> = {
             message.members.push(QuorumMember.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.changing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -381,7 +433,17 @@ export const QuorumInfo: MessageFns<QuorumInfo> = {
 };
 
 function createBaseQuorumMember(): QuorumMember {
-  return { id: "", address: "", role: 0, matchIndex: 0, lastContactMs: 0 };
+  return {
+    id: "",
+    address: "",
+    role: 0,
+    matchIndex: 0,
+    lastContactMs: 0,
+    identity: "",
+    clientAddress: "",
+    vote: 0,
+    priority: 0,
+  };
 }
 
 export const QuorumMember: MessageFns<QuorumMember> = {
@@ -400,6 +462,18 @@ export const QuorumMember: MessageFns<QuorumMember> = {
     }
     if (message.lastContactMs !== 0) {
       writer.uint32(40).sint64(message.lastContactMs);
+    }
+    if (message.identity !== "") {
+      writer.uint32(50).string(message.identity);
+    }
+    if (message.clientAddress !== "") {
+      writer.uint32(58).string(message.clientAddress);
+    }
+    if (message.vote !== 0) {
+      writer.uint32(64).int32(message.vote);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(72).sint64(message.priority);
     }
     return writer;
   },
@@ -455,6 +529,38 @@ export const QuorumMember: MessageFns<QuorumMember> = {
             }
 
             message.lastContactMs = longToNumber(reader.sint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.vote = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = longToNumber(reader.sint64());
             continue;
           }
         }

@@ -59,6 +59,51 @@ export interface TableDigest {
   readonly digest: string;
 }
 
+export interface HelloRequest {
+  readonly sender: Greeting | undefined;
+}
+
+export interface HelloResponse {
+  readonly receiver: Greeting | undefined;
+}
+
+/** What a master says of itself. */
+export interface Greeting {
+  /** Name of its cluster. */
+  readonly cluster: string;
+  /** Empty as long as it belongs to none. */
+  readonly clusterId: string;
+  readonly id: string;
+  /** Where other masters reach it. */
+  readonly address: string;
+  /** Where clients reach it; empty when unknown. */
+  readonly clientAddress: string;
+  /** The cluster goes on without it. */
+  readonly removed: boolean;
+  /** Of a master without a cluster: the ids of the masters that it has heard, its own included. */
+  readonly heard: readonly string[];
+  /** Of a member: the first members, when it is one of them. */
+  readonly birth: readonly RaftMember[];
+  /** Of a member: the last committed membership that it knows; absent while it knows none. */
+  readonly membership: RaftMembership | undefined;
+}
+
+export interface RaftMember {
+  readonly id: string;
+  readonly address: string;
+  readonly clientAddress: string;
+  readonly priority: number;
+}
+
+export interface RaftMembership {
+  readonly voters: readonly string[];
+  readonly outgoing: readonly string[];
+  readonly learners: readonly string[];
+  readonly members: readonly RaftMember[];
+  /** Index of the last entry that it comes after. */
+  readonly applied: number;
+}
+
 function createBaseExchangeRequest(): ExchangeRequest {
   return { frames: [] };
 }
@@ -401,6 +446,411 @@ export const TableDigest: MessageFns<TableDigest> = {
   },
 };
 
+function createBaseHelloRequest(): HelloRequest {
+  return { sender: undefined };
+}
+
+export const HelloRequest: MessageFns<HelloRequest> = {
+  encode(message: HelloRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sender !== undefined) {
+      Greeting.encode(message.sender, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HelloRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHelloRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sender = Greeting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHelloResponse(): HelloResponse {
+  return { receiver: undefined };
+}
+
+export const HelloResponse: MessageFns<HelloResponse> = {
+  encode(message: HelloResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receiver !== undefined) {
+      Greeting.encode(message.receiver, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HelloResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHelloResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.receiver = Greeting.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGreeting(): Greeting {
+  return {
+    cluster: "",
+    clusterId: "",
+    id: "",
+    address: "",
+    clientAddress: "",
+    removed: false,
+    heard: [],
+    birth: [],
+    membership: undefined,
+  };
+}
+
+export const Greeting: MessageFns<Greeting> = {
+  encode(message: Greeting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cluster !== "") {
+      writer.uint32(10).string(message.cluster);
+    }
+    if (message.clusterId !== "") {
+      writer.uint32(18).string(message.clusterId);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.clientAddress !== "") {
+      writer.uint32(42).string(message.clientAddress);
+    }
+    if (message.removed !== false) {
+      writer.uint32(48).bool(message.removed);
+    }
+    for (const v of message.heard) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.birth) {
+      RaftMember.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.membership !== undefined) {
+      RaftMembership.encode(message.membership, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Greeting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGreeting() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cluster = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.heard.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.birth.push(RaftMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.membership = RaftMembership.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRaftMember(): RaftMember {
+  return { id: "", address: "", clientAddress: "", priority: 0 };
+}
+
+export const RaftMember: MessageFns<RaftMember> = {
+  encode(message: RaftMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.clientAddress !== "") {
+      writer.uint32(26).string(message.clientAddress);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(32).sint64(message.priority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaftMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaftMember() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.priority = longToNumber(reader.sint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRaftMembership(): RaftMembership {
+  return { voters: [], outgoing: [], learners: [], members: [], applied: 0 };
+}
+
+export const RaftMembership: MessageFns<RaftMembership> = {
+  encode(message: RaftMembership, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.voters) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.outgoing) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.learners) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.members) {
+      RaftMember.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.applied !== 0) {
+      writer.uint32(40).uint64(message.applied);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaftMembership {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaftMembership() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.voters.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outgoing.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.learners.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.members.push(RaftMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.applied = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * What masters say to each other. The ends of a stream are named in its metadata: `sluice-cluster`,
  * `sluice-sender`, `sluice-receiver`, `sluice-incarnation`, each percent-encoded; the server's initial metadata means that
@@ -428,6 +878,16 @@ export const RaftServiceService = {
     responseSerialize: (value: GetDigestResponse): Buffer => Buffer.from(GetDigestResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetDigestResponse => GetDigestResponse.decode(value),
   },
+  /** Who is there, and what it belongs to. Answered by every master, before it is a member of a cluster, too. */
+  hello: {
+    path: "/sluice.v1.RaftService/Hello" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: HelloRequest): Buffer => Buffer.from(HelloRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): HelloRequest => HelloRequest.decode(value),
+    responseSerialize: (value: HelloResponse): Buffer => Buffer.from(HelloResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): HelloResponse => HelloResponse.decode(value),
+  },
 } as const;
 
 export interface RaftServiceServer extends UntypedServiceImplementation {
@@ -435,6 +895,8 @@ export interface RaftServiceServer extends UntypedServiceImplementation {
   exchange: handleClientStreamingCall<ExchangeRequest, ExchangeResponse>;
   /** The digest of the state as one entry left it, which was an order to take it. Answered when it is there. */
   getDigest: handleUnaryCall<GetDigestRequest, GetDigestResponse>;
+  /** Who is there, and what it belongs to. Answered by every master, before it is a member of a cluster, too. */
+  hello: handleUnaryCall<HelloRequest, HelloResponse>;
 }
 
 export interface RaftServiceClient extends Client {
@@ -470,6 +932,22 @@ export interface RaftServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetDigestResponse) => void,
+  ): ClientUnaryCall;
+  /** Who is there, and what it belongs to. Answered by every master, before it is a member of a cluster, too. */
+  hello(
+    request: HelloRequest,
+    callback: (error: ServiceError | null, response: HelloResponse) => void,
+  ): ClientUnaryCall;
+  hello(
+    request: HelloRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: HelloResponse) => void,
+  ): ClientUnaryCall;
+  hello(
+    request: HelloRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: HelloResponse) => void,
   ): ClientUnaryCall;
 }
 
