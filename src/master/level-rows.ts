@@ -7,7 +7,7 @@ const SLOT_OVERHEAD_BYTES = 256;
 /** What stands for the fields of a row that was never encoded. */
 const CHANGED_ROW_BYTES = 320;
 /** Rows that hardly anybody reads: they leave memory when they are on disk. */
-const WRITE_ONLY: ReadonlySet<TableName> = new Set<TableName>(['place', 'reply', 'trash']);
+const WRITE_ONLY: ReadonlySet<TableName> = new Set<TableName>(['place', 'trash']);
 
 /** A row in memory, or the note that there is none. */
 interface Slot {

@@ -3,7 +3,15 @@ import type { CancelTimer, Timers } from '../base/clock.ts';
 import { LevelDatabase } from '../host/level-database.ts';
 import { SluiceError } from '../model/errors.ts';
 import { compareKeys } from '../model/path.ts';
-import type { ScanRange, StateScanner, StateStore, TableName, Tables } from '../model/state-store.ts';
+import {
+  type KeyedTable,
+  replyKey,
+  type ScanRange,
+  type StateScanner,
+  type StateStore,
+  type TableName,
+  type Tables,
+} from '../model/state-store.ts';
 import type { Membership } from '../raft/membership.ts';
 import { ORIGIN, type Position } from '../raft/position.ts';
 import {
@@ -114,7 +122,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     return this.#rows.bytes;
   }
 
-  get<T extends TableName>(table: T, key: string): Tables[T] | undefined {
+  get<T extends KeyedTable>(table: T, key: string): Tables[T] | undefined {
     const known = this.#rows.find(table, key);
     if (known !== undefined) return known.row as Tables[T] | undefined;
     const bytes = this.#level.getSync(TABLE_LETTERS[table] + key);
@@ -124,16 +132,31 @@ export class LevelStateStore implements StateStore, StateScanner {
     return row;
   }
 
-  put<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+  put<T extends KeyedTable>(table: T, key: string, row: Tables[T]): void {
     this.#rows.put(table, key, row, false);
   }
 
-  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void {
+  insert<T extends KeyedTable>(table: T, key: string, row: Tables[T]): void {
     this.#rows.put(table, key, row, true);
   }
 
-  delete(table: TableName, key: string): void {
+  delete(table: KeyedTable, key: string): void {
     this.#rows.delete(table, key);
+  }
+
+  reply(client: string, sequence: number): Tables['reply'] | undefined {
+    const known = this.#rows.findReply(client, sequence);
+    if (known !== undefined) return known.reply;
+    const bytes = this.#level.getSync(TABLE_LETTERS.reply + replyKey(client, sequence));
+    return bytes && decodeRow('reply', bytes);
+  }
+
+  insertReply(client: string, sequence: number, reply: Tables['reply']): void {
+    this.#rows.insertReply(client, sequence, reply);
+  }
+
+  deleteReplies(client: string, from: number, below: number): void {
+    this.#rows.deleteReplies(client, from, below);
   }
 
   /** The entry that is being applied changes the membership. */

@@ -1,8 +1,9 @@
 import type { LevelBatch } from '../host/level-database.ts';
-import type { TableName, Tables } from '../model/state-store.ts';
+import type { KeyedTable, TableName, Tables } from '../model/state-store.ts';
 import { decodeOwnRow, encodeRow } from '../wire/codec/state.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
 import { PACKED_KEY_LENGTH_MAX, PACKED_ROW_BYTES_MAX, PackedRows, type Pending } from './packed-rows.ts';
+import { ReplyRows } from './reply-rows.ts';
 import { TABLE_LETTERS } from './state-keys.ts';
 
 /** What memory knows of a row: undefined `row`: there is none. */
@@ -25,6 +26,7 @@ export interface RowFlush {
  */
 export class StateRows {
   readonly #objects: LevelRows;
+  readonly #replies = new ReplyRows();
   readonly #packed: { readonly inode: PackedRows; readonly place: PackedRows };
 
   constructor(maxBytes: number) {
@@ -33,7 +35,7 @@ export class StateRows {
   }
 
   get bytes(): number {
-    return this.#objects.bytes + this.#packed.inode.bytes + this.#packed.place.bytes;
+    return this.#objects.bytes + this.#packed.inode.bytes + this.#packed.place.bytes + this.#replies.bytes;
   }
 
   /** Grows with each change. */
@@ -43,16 +45,16 @@ export class StateRows {
 
   /** Changes that no flush has taken. */
   get changed(): number {
-    return this.#objects.changed + this.#packed.inode.changed + this.#packed.place.changed;
+    return this.#objects.changed + this.#packed.inode.changed + this.#packed.place.changed + this.#replies.changed;
   }
 
   /** Changes that the flush in flight writes. */
   get flushing(): number {
-    return this.#objects.flushing + this.#packed.inode.flushing + this.#packed.place.flushing;
+    return this.#objects.flushing + this.#packed.inode.flushing + this.#packed.place.flushing + this.#replies.flushing;
   }
 
   /** What memory knows of a row; undefined: nothing. */
-  find(table: TableName, key: string): KnownRow | undefined {
+  find(table: KeyedTable, key: string): KnownRow | undefined {
     const known = this.#objects.find(table, key);
     if (known !== undefined) return known;
     const packed = this.#packedOf(table)?.find(key);
@@ -67,14 +69,14 @@ export class StateRows {
   }
 
   /** Keeps a row that was read from the disk, of which nothing was known. */
-  keep<T extends TableName>(table: T, key: string, row: Tables[T], bytes: Uint8Array): void {
+  keep<T extends KeyedTable>(table: T, key: string, row: Tables[T], bytes: Uint8Array): void {
     const packed = this.#packedOf(table);
     if (packed !== undefined && isPacked(key, row) && bytes.length <= PACKED_ROW_BYTES_MAX) packed.keep(key, bytes);
     else this.#objects.keep(table, key, row, bytes.length);
   }
 
   /** @param isNew Nothing has this key. */
-  put<T extends TableName>(table: T, key: string, row: Tables[T], isNew: boolean): void {
+  put<T extends KeyedTable>(table: T, key: string, row: Tables[T], isNew: boolean): void {
     const packed = this.#packedOf(table);
     if (packed === undefined) {
       this.#objects.put(table, key, row, isNew);
@@ -91,7 +93,7 @@ export class StateRows {
     this.#objects.countChange();
   }
 
-  delete(table: TableName, key: string): void {
+  delete(table: KeyedTable, key: string): void {
     const packed = this.#packedOf(table);
     if (packed === undefined || packed.find(key) === undefined) {
       this.#objects.delete(table, key);
@@ -102,10 +104,25 @@ export class StateRows {
     this.#objects.countChange();
   }
 
+  /** What memory knows of a reply; undefined: nothing. */
+  findReply(client: string, sequence: number): { readonly reply: Tables['reply'] | undefined } | undefined {
+    return this.#replies.find(client, sequence);
+  }
+
+  insertReply(client: string, sequence: number, reply: Tables['reply']): void {
+    this.#replies.insert(client, sequence, reply);
+    this.#objects.countChange();
+  }
+
+  deleteReplies(client: string, from: number, below: number): void {
+    this.#replies.delete(client, from, below);
+    this.#objects.countChange();
+  }
+
   /** Hands all changes to a flush; the former one has ended. */
   beginFlush(): RowFlush {
     const { inode, place } = this.#packed;
-    const objects = this.#objects.beginFlush();
+    const objects = [...this.#objects.beginFlush(), ...this.#replies.beginFlush()];
     inode.beginFlush();
     place.beginFlush();
     const [inodes, places] = [inode.flushing, place.flushing];
@@ -123,6 +140,7 @@ export class StateRows {
   /** What the flush took is on disk. */
   endFlush(): void {
     this.#objects.endFlush();
+    this.#replies.endFlush();
     this.#packed.inode.endFlush();
     this.#packed.place.endFlush();
   }
@@ -133,9 +151,16 @@ export class StateRows {
     const packed = this.#packedOf(table);
     for (const which of ['flushing', 'changed'] satisfies Pending[]) {
       this.#objects.collect(table, prefix, which, found);
+      if (table === 'reply') this.#collectReplies(prefix, which, found as Map<string, Tables['reply'] | undefined>);
       packed?.scan(prefix, which, (key, bytes) => found.set(key, bytes && decodeOwnRow(table, bytes)));
     }
     return found;
+  }
+
+  #collectReplies(prefix: string, which: Pending, found: Map<string, Tables['reply'] | undefined>): void {
+    this.#replies.visit(which, (key, reply) => {
+      if (key.startsWith(prefix)) found.set(key, reply);
+    });
   }
 
   #packedOf(table: TableName): PackedRows | undefined {

@@ -3,7 +3,7 @@ import type { CommandOf, Outcome } from './command.ts';
 import type { Refusal } from './errors.ts';
 import type { RequestId } from './operations.ts';
 import { refuse } from './refusal.ts';
-import { replyKey, type SessionRow, type StateReader } from './state-store.ts';
+import type { SessionRow, StateReader } from './state-store.ts';
 
 /** How far a client's sequences may run ahead of the answers that it has acknowledged. */
 const SESSION_WINDOW = 4096;
@@ -26,9 +26,9 @@ export type Admission =
  */
 export function admit(store: StateReader, id: RequestId): Admission {
   const { client, sequence, acknowledgedBelow } = id;
-  const malformed = checkRequestId(id);
-  if (malformed !== undefined) return { kind: 'refused', refusal: malformed };
   const session = store.get('session', client);
+  const malformed = checkRequestId(id, session !== undefined);
+  if (malformed !== undefined) return { kind: 'refused', refusal: malformed };
   if (session === undefined) {
     if (sequence === 1) return { kind: 'run', session: undefined };
     const message =
@@ -36,7 +36,7 @@ export function admit(store: StateReader, id: RequestId): Admission {
       'look at what is there, and start a new session';
     return { kind: 'refused', refusal: refuse('SESSION_EXPIRED', message) };
   }
-  const reply = sequence > session.lastSequence ? undefined : store.get('reply', replyKey(client, sequence));
+  const reply = sequence > session.lastSequence ? undefined : store.reply(client, sequence);
   if (reply !== undefined) return { kind: 'remembered', outcome: reply.outcome };
   if (sequence < session.acknowledgedBelow) {
     const message =
@@ -60,7 +60,7 @@ export function remember(context: ApplyContext, id: RequestId, before: SessionRo
   const lastSequence = Math.max(before?.lastSequence ?? 0, sequence);
   if (before !== undefined) forget(context, before, acknowledgedBelow);
   context.store.put('session', client, { client, acknowledgedBelow, lastSequence, lastSeenMs: context.nowMs });
-  context.store.insert('reply', replyKey(client, sequence), { outcome });
+  context.store.insertReply(client, sequence, { outcome });
 }
 
 /** Applies `expireSessions`; what is over the bound of answers in one command stays for the next. */
@@ -82,14 +82,15 @@ export function applyExpireSessions(context: ApplyContext, command: CommandOf<'e
 
 function forget(context: ApplyContext, session: SessionRow, below: number): number {
   const end = Math.min(below, session.lastSequence + 1);
-  for (let sequence = session.acknowledgedBelow; sequence < end; sequence++) {
-    context.store.delete('reply', replyKey(session.client, sequence));
-  }
+  context.store.deleteReplies(session.client, session.acknowledgedBelow, end);
   return Math.max(0, end - session.acknowledgedBelow);
 }
 
-function checkRequestId({ client, sequence, acknowledgedBelow }: RequestId): Refusal | undefined {
-  if (!CLIENT.test(client)) {
+function checkRequestId(
+  { client, sequence, acknowledgedBelow }: RequestId,
+  clientIsKnown: boolean,
+): Refusal | undefined {
+  if (!clientIsKnown && !CLIENT.test(client)) {
     return refuse(
       'INVALID_ARGUMENT',
       'A session is named by 1 to 64 letters, digits, dots, dashes and underscores: use a UUID',

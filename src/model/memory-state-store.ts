@@ -1,6 +1,7 @@
 import { assert, must } from '../base/assert.ts';
 import { compareKeys } from './path.ts';
 import {
+  replyKey,
   type ScanRange,
   type StateScanner,
   type StateStore,
@@ -43,6 +44,18 @@ export class MemoryStateStore implements StateStore, StateScanner {
   delete(table: TableName, key: string): void {
     const { rows, keys } = this.#table(table);
     if (rows.delete(key)) keys.splice(firstFrom(keys, key), 1);
+  }
+
+  reply(client: string, sequence: number): Tables['reply'] | undefined {
+    return this.get('reply', replyKey(client, sequence));
+  }
+
+  insertReply(client: string, sequence: number, reply: Tables['reply']): void {
+    this.insert('reply', replyKey(client, sequence), reply);
+  }
+
+  deleteReplies(client: string, from: number, below: number): void {
+    for (let sequence = from; sequence < below; sequence++) this.delete('reply', replyKey(client, sequence));
   }
 
   scan<T extends TableName>(table: T, range: ScanRange): Promise<readonly KeyedRow<T>[]> {

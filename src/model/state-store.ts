@@ -99,6 +99,9 @@ export interface Tables {
 
 export type TableName = keyof Tables;
 
+/** Tables whose rows are read and written by their keys. Replies have ways of their own, by client and sequence. */
+export type KeyedTable = Exclude<TableName, 'reply'>;
+
 /** Every table, in a fixed order. */
 export const TABLE_NAMES: readonly TableName[] = [
   'inode',
@@ -115,7 +118,8 @@ export const TABLE_NAMES: readonly TableName[] = [
 
 /** The synchronous view of replicated state that `apply` and point reads use. */
 export interface StateReader {
-  get<T extends TableName>(table: T, key: string): Tables[T] | undefined;
+  get<T extends KeyedTable>(table: T, key: string): Tables[T] | undefined;
+  reply(client: string, sequence: number): Tables['reply'] | undefined;
 }
 
 /**
@@ -123,10 +127,14 @@ export interface StateReader {
  * journal entry become durable, and visible to scans, together. Deleting a key that is absent does nothing.
  */
 export interface StateStore extends StateReader {
-  put<T extends TableName>(table: T, key: string, row: Tables[T]): void;
+  put<T extends KeyedTable>(table: T, key: string, row: Tables[T]): void;
   /** As `put`, by a caller who knows that no row has the key: such a row may be deleted again without a trace. */
-  insert<T extends TableName>(table: T, key: string, row: Tables[T]): void;
-  delete(table: TableName, key: string): void;
+  insert<T extends KeyedTable>(table: T, key: string, row: Tables[T]): void;
+  delete(table: KeyedTable, key: string): void;
+  /** Remembers the answer to a request that has none. */
+  insertReply(client: string, sequence: number, reply: Tables['reply']): void;
+  /** Forgets the answers to the requests `from … below`, as far as there are any. */
+  deleteReplies(client: string, from: number, below: number): void;
 }
 
 /** A range of keys: `prefix` first, then keys greater than `after` (when not empty). */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FileInode, Inode } from '../../src/model/inode.ts';
 import { compareKeys } from '../../src/model/path.ts';
-import type { StateScanner, StateStore } from '../../src/model/state-store.ts';
+import { replyKey, type StateScanner, type StateStore, type Tables } from '../../src/model/state-store.ts';
 
 /** A store, and what else may happen to it between two entries. */
 export interface StateStoreFixture {
@@ -92,6 +92,50 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreF
         expect(fixture.store().get('place', 'k')).toEqual({ parentId: 7, name: 'n' });
         expect(await fixture.store().scan('inode', { prefix: '', after: '', limit: 9 })).toEqual([]);
       }));
+
+    test('replies agree with a map', async () => {
+      const sequence = fc.integer({ min: 1, max: 12 });
+      const client = fc.constantFrom('c', 'c1');
+      const step = fc.oneof(
+        { weight: 6, arbitrary: fc.record({ kind: fc.constant('insert' as const), client, sequence }) },
+        {
+          weight: 4,
+          arbitrary: fc.record({ kind: fc.constant('delete' as const), client, sequence, more: fc.nat(4) }),
+        },
+        { weight: 3, arbitrary: fc.record({ kind: fc.constant('disturb' as const), choice: fc.nat(5) }) },
+      );
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 40 }), (steps) =>
+          withStore(async (fixture) => {
+            const naive = new Map<string, Tables['reply']>();
+            let count = 0;
+            for (const action of steps) {
+              const store = fixture.store();
+              if (action.kind === 'disturb') await fixture.disturb(action.choice);
+              else if (action.kind === 'insert') {
+                const key = replyKey(action.client, action.sequence);
+                if (naive.has(key)) continue;
+                count += 1;
+                const refusal = { code: 'NOT_FOUND', message: `${count}` } as const;
+                naive.set(key, { outcome: { kind: 'refused', refusal } });
+                store.insertReply(action.client, action.sequence, { outcome: { kind: 'refused', refusal } });
+                fixture.entry();
+              } else {
+                store.deleteReplies(action.client, action.sequence, action.sequence + action.more);
+                for (let i = 0; i < action.more; i += 1) naive.delete(replyKey(action.client, action.sequence + i));
+                fixture.entry();
+              }
+              for (const c of ['c', 'c1'])
+                for (let s = 1; s <= 16; s += 1) expect(fixture.store().reply(c, s)).toEqual(naive.get(replyKey(c, s)));
+              const all = [...naive].filter(([key]) => key.startsWith('c/')).sort(([a], [b]) => compareKeys(a, b));
+              const found = await fixture.store().scan('reply', { prefix: 'c/', after: '', limit: 99 });
+              expect(found).toEqual(all.map(([key, row]) => ({ key, row })));
+            }
+          }),
+        ),
+        { numRuns: 40 },
+      );
+    });
 
     test.each([
       ['a directory', directory(3), inode(1)],
