@@ -1,14 +1,18 @@
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchJournal } from './journal.ts';
 import { benchMaster } from './master.ts';
 import { Printer } from './measure.ts';
 import { benchRestart } from './restart.ts';
 import { benchWorker } from './worker.ts';
 
-const USAGE = `usage: npm run bench -- master|worker|restart [--json]
+const USAGE = `usage: npm run bench -- master|journal|worker|restart [--json]
   --seconds N     per case (default 5)
   --protocol P    stream or unary (default both)
-  --in-flight N   operations at a time (default 1 and 512)
+  --in-flight N   operations at a time (default 1 and 512, in the journal suite also 64 and 4096)
   --case NAME     print only this case (may be repeated)
+  --rounds N      in the journal suite: how often every case is run, in turns (default 1)
+  --profiles DIR  in the journal suite: where members leave CPU profiles
   --files N       files to make in the restart suite (default 1000000)
 `;
 
@@ -26,6 +30,8 @@ const { values, positionals } = parseArgs({
     'in-flight': { type: 'string' },
     case: { type: 'string', multiple: true },
     files: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '1' },
+    profiles: { type: 'string' },
   },
 });
 
@@ -46,6 +52,16 @@ switch (positionals[0]) {
       protocols: protocol === undefined ? ['stream', 'unary'] : [protocol],
       inFlight: values['in-flight'] === undefined ? [1, 512] : [positive(values['in-flight'])],
       cases: values.case,
+    });
+    break;
+  case 'journal':
+    await benchJournal({
+      printer,
+      seconds: positive(values.seconds),
+      inFlight: values['in-flight'] === undefined ? [1, 64, 512, 4096] : [positive(values['in-flight'])],
+      cases: values.case,
+      rounds: positive(values.rounds),
+      profiles: values.profiles === undefined ? undefined : resolve(values.profiles),
     });
     break;
   case 'worker':
