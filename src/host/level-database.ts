@@ -92,7 +92,7 @@ export class LevelDatabase<K extends LevelKey> {
     try {
       return this.#level.getSync(key);
     } catch (thrown) {
-      throw SluiceError.from(thrown, 'CORRUPT', `Reading database ${this.folder} failed`);
+      throw readError(this.folder, thrown);
     }
   }
 
@@ -121,11 +121,13 @@ export class LevelDatabase<K extends LevelKey> {
 
   /** Pairs of a range as of the call (or of `snapshot`), in chunks. */
   async *chunks(range: LevelRange<K>, snapshot?: LevelSnapshot): AsyncGenerator<readonly (readonly [K, Uint8Array])[]> {
-    const iterator = this.#level.iterator({
-      ...range,
-      highWaterMarkBytes: ITERATOR_BYTES,
-      ...(snapshot === undefined ? {} : { snapshot: snapshot as ReturnType<Level<K, Bytes>['snapshot']> }),
-    });
+    const iterator = this.#iterate(() =>
+      this.#level.iterator({
+        ...range,
+        highWaterMarkBytes: ITERATOR_BYTES,
+        ...(snapshot === undefined ? {} : { snapshot: snapshot as ReturnType<Level<K, Bytes>['snapshot']> }),
+      }),
+    );
     try {
       for (;;) {
         const pairs = await iterator.nextv(ITERATOR_ENTRIES);
@@ -133,7 +135,7 @@ export class LevelDatabase<K extends LevelKey> {
         yield pairs;
       }
     } catch (thrown) {
-      throw SluiceError.from(thrown, 'CORRUPT', `Reading database ${this.folder} failed`);
+      throw readError(this.folder, thrown);
     } finally {
       await iterator.close();
     }
@@ -146,7 +148,7 @@ export class LevelDatabase<K extends LevelKey> {
 
   /** Keys of a range as of the call, in chunks; their values are not read into this process. */
   async *keys(range: LevelRange<K>): AsyncGenerator<readonly K[]> {
-    const iterator = this.#level.keys({ ...range, highWaterMarkBytes: ITERATOR_BYTES });
+    const iterator = this.#iterate(() => this.#level.keys({ ...range, highWaterMarkBytes: ITERATOR_BYTES }));
     try {
       for (;;) {
         const keys = await iterator.nextv(ITERATOR_ENTRIES);
@@ -154,7 +156,7 @@ export class LevelDatabase<K extends LevelKey> {
         yield keys;
       }
     } catch (thrown) {
-      throw SluiceError.from(thrown, 'CORRUPT', `Reading database ${this.folder} failed`);
+      throw readError(this.folder, thrown);
     } finally {
       await iterator.close();
     }
@@ -164,8 +166,17 @@ export class LevelDatabase<K extends LevelKey> {
     return this.#level.snapshot();
   }
 
+  /** Breaks what iterates; waits for other running operations. */
   close(): Promise<void> {
     return this.#level.close();
+  }
+
+  #iterate<I>(begin: () => I): I {
+    try {
+      return begin();
+    } catch (thrown) {
+      throw readError(this.folder, thrown);
+    }
   }
 }
 
@@ -195,6 +206,13 @@ function openError(folder: string, thrown: unknown): SluiceError {
   if (chain.some((error) => error.code === 'LEVEL_CORRUPTION'))
     return new SluiceError('CORRUPT', `Database ${folder} is damaged (${said})`, options);
   return writeError(folder, thrown);
+}
+
+/** What is read while somebody closes the database has no damage. */
+function readError(folder: string, thrown: unknown): SluiceError {
+  const closed = causes(thrown).some(({ code }) => typeof code === 'string' && code.endsWith('_NOT_OPEN'));
+  if (closed) return new SluiceError('UNAVAILABLE', `Database ${folder} is closed`, { cause: thrown });
+  return SluiceError.from(thrown, 'CORRUPT', `Reading database ${folder} failed`);
 }
 
 function writeError(folder: string, thrown: unknown): SluiceError {

@@ -17,8 +17,6 @@ export interface ApplyPumpParts {
   readonly clock: Clock;
   /** The entry has been applied; `applied` is what came of its command, undefined for entries without one. */
   applied(entry: Entry, applied: Applied | undefined): void;
-  /** The entry says that all members hold the log up to `index`. */
-  heldByAll(entry: Entry, index: LogIndex): void;
   /** A slice is done. */
   sliced(entries: number, ms: number): void;
   /** The state cannot go on: an invariant is broken, or the disk failed. */
@@ -54,6 +52,8 @@ export class ApplyPump {
   #front: Behind = { to: 0, sinceMs: 0 };
   #rest: Behind | undefined;
   #stopped = false;
+  /** Grows when the state is replaced: what was waited for before is of no interest. */
+  #generation = 0;
 
   constructor(parts: ApplyPumpParts) {
     this.#parts = parts;
@@ -79,6 +79,20 @@ export class ApplyPump {
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** Applies nothing until `restart`. */
+  suspend(): void {
+    this.#generation += 1;
+    this.#waiting = true;
+  }
+
+  /** The state is another one: goes on behind it. */
+  restart(): void {
+    this.#committed = this.#parts.state.applied.index;
+    this.#read = [];
+    this.#rest = undefined;
+    this.#waiting = false;
   }
 
   /** Applies a slice. */
@@ -114,7 +128,9 @@ export class ApplyPump {
 
   #wait(until: (go: () => void) => void): void {
     this.#waiting = true;
+    const generation = this.#generation;
     until(() => {
+      if (generation !== this.#generation) return;
       this.#waiting = false;
       this.run();
     });
@@ -124,12 +140,19 @@ export class ApplyPump {
   #entry(index: LogIndex): Entry | undefined {
     const known = this.#parts.ring.get(index) ?? this.#read[index - this.#readFrom];
     if (known !== undefined) return known;
+    const generation = this.#generation;
     this.#wait((go) => {
-      this.#parts.log.read(index, this.#committed, READ_BYTES).then((entries) => {
-        this.#read = entries;
-        this.#readFrom = must(entries[0], 'A read gives at least one entry').index;
-        go();
-      }, this.#parts.failed);
+      this.#parts.log.read(index, this.#committed, READ_BYTES).then(
+        (entries) => {
+          if (generation !== this.#generation) return;
+          this.#read = entries;
+          this.#readFrom = must(entries[0], 'A read gives at least one entry').index;
+          go();
+        },
+        (thrown) => {
+          if (generation === this.#generation) this.#parts.failed(thrown);
+        },
+      );
     });
     return undefined;
   }
@@ -147,7 +170,6 @@ export class ApplyPump {
     const said = decodeJournalEntry(entry.bytes);
     const applied = said.kind === 'command' ? apply(state, said.stamped) : undefined;
     state.finishEntry(position);
-    if (said.kind === 'heldByAll') this.#parts.heldByAll(entry, said.index);
     this.#parts.applied(entry, applied);
   }
 }

@@ -14,6 +14,8 @@ import { LevelLogStore } from './level-log-store.ts';
 import { LevelStateStore } from './level-state-store.ts';
 import type { journalOptions, quorumOptions } from './options.ts';
 import { SegmentLogStore } from './segment-log-store.ts';
+import type { SnapshotLink } from './snapshot-exchange.ts';
+import { resumeInstall } from './snapshot-install.ts';
 import { checkStatePosition } from './state-position.ts';
 
 export interface JournalEnvironment {
@@ -31,6 +33,8 @@ export interface JournalEnvironment {
   readonly metrics: Metrics;
   /** See `JournalParts`. */
   connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): Transport;
+  /** Connects to the snapshots of a member. @throws SluiceError UNAVAILABLE when nobody knows where it is */
+  link(member: NodeId): SnapshotLink;
   /** See `JournalParts`. */
   onFatal(error: SluiceError): void;
 }
@@ -64,16 +68,18 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
   const limits = raftLimits(quorum);
   // The state store may fail before there is a journal to stop.
   let fatal = (error: SluiceError): void => environment.onFatal(error);
+  const newLog = () =>
+    values.store === 'level'
+      ? new LevelLogStore(`${folder}/journal`)
+      : new SegmentLogStore(`${folder}/journal`, { segmentBytes: values.segmentSize });
+  if (await resumeInstall(folder, newLog)) logger.info({ folder }, 'the install of a snapshot was finished');
   const state = await LevelStateStore.open({
     folder: `${folder}/state`,
     cacheBytes: values.stateCache,
     timers,
     onFatal: (error) => fatal(error),
   });
-  const log =
-    values.store === 'level'
-      ? new LevelLogStore(`${folder}/journal`)
-      : new SegmentLogStore(`${folder}/journal`, { segmentBytes: values.segmentSize });
+  const log = newLog();
   exposeDiskUse(metrics, folder);
   try {
     const stored = await log.open();
@@ -89,6 +95,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
       log,
       stored,
       state,
+      snapshots: { folder, bandwidth: values.snapshotBandwidth, link: environment.link },
       clock,
       timers,
       random,

@@ -9,6 +9,7 @@ import type { RaftLimits } from '../raft/options.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Transport, TransportListener } from '../raft/transport.ts';
 import type { LevelStateStore } from './level-state-store.ts';
+import type { SnapshotExchangeParts } from './snapshot-exchange.ts';
 
 /** What a journal is made of. */
 export interface JournalParts {
@@ -27,6 +28,7 @@ export interface JournalParts {
   /** What `log.open` told. */
   readonly stored: StoredLog;
   readonly state: LevelStateStore;
+  readonly snapshots: Pick<SnapshotExchangeParts, 'folder' | 'bandwidth' | 'link'>;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;

@@ -50,6 +50,15 @@ export class JournalRing {
     this.#evict();
   }
 
+  /** The log begins anew behind `last`. */
+  restart(last: LogIndex): void {
+    this.#entries = [];
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#first = last + 1;
+    this.#durable = last;
+  }
+
   get(index: LogIndex): Entry | undefined {
     return index < this.#first ? undefined : this.#entries[this.#head + index - this.#first];
   }

@@ -10,11 +10,12 @@ import type { Entry } from '../raft/entry.ts';
 import type { Event, Proposal, ProposalId } from '../raft/event.ts';
 import { type Membership, memberName } from '../raft/membership.ts';
 import type { Message } from '../raft/message.ts';
-import type { LogIndex, NodeId } from '../raft/position.ts';
+import type { NodeId } from '../raft/position.ts';
 import { Raft } from '../raft/raft.ts';
 import type { Transport, TransportListener } from '../raft/transport.ts';
 import { encodeJournalEntry } from '../wire/codec/command.ts';
 import type { CommittedMembership } from '../wire/greeting.ts';
+import type { SnapshotReader } from '../wire/snapshot-reader.ts';
 import { AppendPump } from './append-pump.ts';
 import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
@@ -28,14 +29,13 @@ import { JournalRing } from './journal-ring.ts';
 import { transferLeadership } from './leadership-transfer.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 import type { Leadership, ReplicatedState, StateListener } from './replicated-state.ts';
+import { SnapshotExchange } from './snapshot-exchange.ts';
 import { StoragePump } from './storage-pump.ts';
 import { Ticker } from './ticker.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
 /** Proposals between the door and their outcome. */
 const MAX_WAITING = 65_536;
-/** Nobody waits for what the journal proposes itself. */
-const NOBODY: Waiter = Object.freeze({ resolve: () => undefined, reject: () => undefined });
 
 /**
  * Drives the Raft core: what arrives during one turn of the event loop enters it together, and its effects become one
@@ -52,6 +52,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly #appends: AppendPump;
   readonly #apply: ApplyPump;
   readonly #compaction: JournalCompaction;
+  readonly #snapshots: SnapshotExchange;
   readonly #waiters = new Waiters();
   readonly #reads: JournalReads;
   readonly #listeners = new Set<StateListener>();
@@ -69,8 +70,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   #term: number;
   #leader: NodeId | undefined;
   #leading = false;
-  /** A note for the compaction is on its way through the journal. */
-  #noting = false;
+  #installing: Promise<void> | undefined;
   /** Why nothing is accepted any more. */
   #stopped: SluiceError | undefined;
   #closing: Promise<void> | undefined;
@@ -101,20 +101,32 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       maxFrameBytes: limits.maxFrameBytes,
       send: (to, message) => this.#transmit(to, message),
       leads: (term) => this.#role === 'leader' && this.#term === term,
-      tooOld: (peer, index) => this.#tooOld(peer, index),
+      tooOld: (peer, index) => parts.logger.debug({ peer, index }, 'a peer asks for entries that are no longer kept'),
       failed,
     });
     this.#compaction = new JournalCompaction(
-      { log, keepEntries: parts.keepEntries, keepBytes: parts.keepBytes, flushed: () => state.flushed, failed },
-      state.applied.index,
+      {
+        ...parts,
+        flushed: () => state.flushed,
+        compacted: (base) => this.#arrive({ kind: 'compacted', base }),
+        failed,
+      },
+      state.applied,
     );
+    this.#snapshots = new SnapshotExchange({
+      ...parts,
+      ...parts.snapshots,
+      now: () => ({ ...this.#raft.status(), membership: this.committed.membership }),
+      barrier: () => this.barrier(),
+      pin: (index) => this.#compaction.pin(index),
+      ended: (event) => this.#arrive(event),
+    });
     this.#apply = new ApplyPump({
       state,
       ring: this.#ring,
       log,
       clock,
       applied: (entry, applied) => this.#applied(entry, applied),
-      heldByAll: (entry, index) => this.#heldByAll(entry, index),
       sliced: (entries, ms) => this.#sliced(entries, ms),
       failed,
     });
@@ -168,7 +180,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   quorum(): QuorumInfo {
     return quorumInfo({
-      clusterId: this.state.get('cluster', '')?.clusterId ?? '',
+      clusterId: this.state.clusterId,
       status: this.#raft.status(),
       appliedIndex: this.state.applied.index,
       sinceHeardMs: (peer) => this.#metrics.contacts.silenceMs(peer),
@@ -193,11 +205,9 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   transferLeadership(to: NodeId | undefined): Promise<NodeId> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
-    const { tickMs, limits, timers } = this.#parts;
     const parts = {
-      electionTicks: limits.electionTicks,
-      tickMs,
-      timers,
+      ...this.#parts,
+      electionTicks: this.#parts.limits.electionTicks,
       status: () => this.#raft.status(),
       subscribe: (listener: StateListener) => this.subscribe(listener),
       begin: (successor: NodeId) => this.#arrive({ kind: 'transferLeadership', to: successor }),
@@ -208,6 +218,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   /** Stops for ever because of an error elsewhere, e.g. of the state store's disk; tells `onFatal`. */
   fail(error: SluiceError): void {
     this.#fatal(error);
+  }
+
+  /** Snapshots of this master, for others and for backups. */
+  get snapshots(): SnapshotReader {
+    return this.#snapshots.source;
   }
 
   // --- TransportListener
@@ -240,6 +255,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#stop(stopped(this.#name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
+    await this.#snapshots.close();
+    await this.#installing;
     try {
       await this.state.close();
     } finally {
@@ -337,6 +354,15 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
         else this.#drop(proposer, effect.reason, effect.leader);
         break;
       }
+      case 'fetchSnapshot':
+        this.#snapshots.fetch(effect.from);
+        break;
+      case 'installSnapshot':
+        this.#installing = this.#install(effect).catch((thrown: unknown) => this.#fatal(thrown));
+        break;
+      case 'discardSnapshot':
+        this.#snapshots.discard();
+        break;
       case 'roleChanged':
         this.#roleChanged(effect.role, effect.term, effect.leader);
         break;
@@ -358,7 +384,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   #drop(proposer: Waiter, reason: DropReason, leader: NodeId | undefined): void {
     this.#metrics.dropped();
-    if (proposer === NOBODY) this.#noting = false;
     proposer.reject(reason === 'overloaded' ? overloaded(this.#waiters.size) : this.#notLeader(leader));
   }
 
@@ -368,7 +393,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       const lost = this.#waiters.clear();
       this.#metrics.lost(lost.length);
       this.#metrics.stages.clear();
-      this.#noting = false;
       for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#name} has lost leadership`));
     }
     this.#role = role;
@@ -396,11 +420,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       this.#tellLeadership(before);
     }
     const settled = this.#waiters.applied(entry);
-    if (settled !== undefined && settled.waiter !== NOBODY) {
+    if (settled !== undefined) {
       if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leader));
       else settled.waiter.resolve(must(applied, 'Only commands are waited for').outcome);
     }
-    if (this.#compaction.applied(entry) && this.#leading && !this.#noting) this.#note();
+    this.#compaction.applied(entry);
   }
 
   #sliced(entries: number, ms: number): void {
@@ -412,18 +436,18 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#inbox.push({ kind: 'applied', index });
   }
 
-  /** Proposes the note that lets all members shorten their logs. */
-  #note(): void {
-    const { durable, peers } = this.#raft.status();
-    let index: LogIndex = durable;
-    for (const { match } of peers.values()) index = Math.min(index, match);
-    this.#noting = true;
-    this.#submit(encodeJournalEntry({ kind: 'heldByAll', index }), NOBODY);
-  }
-
-  #heldByAll(entry: Entry, index: LogIndex): void {
-    this.#noting = false;
-    this.#compaction.noted(entry, index);
+  /** Another master's state takes the place of this one's; until that is told, the core asks for nothing else. */
+  async #install({ meta, keepLog }: Extract<Effect, { kind: 'installSnapshot' }>): Promise<void> {
+    const { position } = meta;
+    this.#apply.suspend();
+    await this.#compaction.idle();
+    await this.#snapshots.install(meta, keepLog);
+    if (!keepLog) this.#ring.restart(position.index);
+    this.#compaction.restart(position);
+    this.#apply.restart();
+    for (const listener of this.#listeners) listener.stateReplaced?.(position.index);
+    this.#reads.applied(position.index);
+    this.#arrive({ kind: 'snapshotInstalled', meta });
   }
 
   // --- Trouble
@@ -434,11 +458,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   #notLeader(leader: NodeId | undefined): SluiceError {
     return notLeader(this.#name, leader, clientAddressIn(this.members, leader));
-  }
-
-  #tooOld(peer: NodeId, index: LogIndex): void {
-    const way = 'copy the folders journal and state of another stopped master to it';
-    this.#parts.logger.warn({ peer, index, way }, 'a peer asks for entries that are no longer kept');
   }
 
   #fatal(thrown: unknown): void {

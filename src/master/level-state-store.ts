@@ -53,8 +53,9 @@ export interface LevelStateStoreOptions {
  */
 export class LevelStateStore implements StateStore, StateScanner {
   readonly #options: LevelStateStoreOptions;
-  readonly #level: LevelDatabase<string>;
-  readonly #rows: StateRows;
+  /** Undefined while another state takes the place of this one. */
+  #level: LevelDatabase<string> | undefined;
+  #rows: StateRows;
   #flight: Promise<void> | undefined;
   #applied: Position;
   #membership: Membership | undefined;
@@ -68,34 +69,18 @@ export class LevelStateStore implements StateStore, StateScanner {
   #failure: SluiceError | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: LevelStateStoreOptions, level: LevelDatabase<string>, applied: Position) {
+  private constructor(options: LevelStateStoreOptions, opened: Opened) {
     this.#options = options;
-    this.#level = level;
+    this.#level = opened.level;
     this.#rows = new StateRows(options.cacheBytes);
-    this.#applied = applied;
-    this.#flushed = applied;
-    const membership = level.getSync(MEMBERSHIP_KEY);
-    this.#membership = membership === undefined ? undefined : decodeStoredMembership(membership);
+    this.#applied = opened.applied;
+    this.#flushed = opened.applied;
+    this.#membership = opened.membership;
   }
 
   /** @throws SluiceError as `LevelDatabase.openText`; CORRUPT when the record of the applied position is damaged. */
   static async open(options: LevelStateStoreOptions): Promise<LevelStateStore> {
-    let level: LevelDatabase<string> | undefined;
-    try {
-      level = await LevelDatabase.openText(options.folder, {
-        blockCacheBytes: Math.ceil(options.cacheBytes / 2),
-        writeBufferBytes: 16 * 1024 * 1024,
-      });
-      const record = level.getSync(APPLIED_KEY);
-      if (record === undefined && !(await level.isEmpty()))
-        throw new SluiceError('CORRUPT', `State store ${options.folder} has lost its position`);
-      const condemned = level.getSync(CONDEMNED_KEY);
-      if (condemned !== undefined) throw new SluiceError('CORRUPT', Buffer.from(condemned).toString('utf8'));
-      return new LevelStateStore(options, level, record === undefined ? ORIGIN : decodeApplied(record));
-    } catch (thrown) {
-      await level?.close();
-      throw withWayOut(thrown);
-    }
+    return new LevelStateStore(options, await openState(options));
   }
 
   /** The last entry whose changes `get` shows. */
@@ -106,6 +91,11 @@ export class LevelStateStore implements StateStore, StateScanner {
   /** The members as of `applied`; undefined until an entry has said so. */
   get membership(): Membership | undefined {
     return this.#membership;
+  }
+
+  /** Of the namespace; empty before it is formatted, and while another state takes the place of this one. */
+  get clusterId(): string {
+    return this.#level === undefined ? '' : (this.get('cluster', '')?.clusterId ?? '');
   }
 
   /** The last entry whose changes are on disk. */
@@ -125,7 +115,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   get<T extends KeyedTable>(table: T, key: string): Tables[T] | undefined {
     const known = this.#rows.find(table, key);
     if (known !== undefined) return known.row as Tables[T] | undefined;
-    const bytes = this.#level.getSync(TABLE_LETTERS[table] + key);
+    const bytes = this.#database.getSync(TABLE_LETTERS[table] + key);
     if (bytes === undefined) return undefined;
     const row = decodeRow(table, bytes);
     this.#rows.keep(table, key, row, bytes);
@@ -147,7 +137,7 @@ export class LevelStateStore implements StateStore, StateScanner {
   reply(client: string, sequence: number): Tables['reply'] | undefined {
     const known = this.#rows.findReply(client, sequence);
     if (known !== undefined) return known.reply;
-    const bytes = this.#level.getSync(TABLE_LETTERS.reply + replyKey(client, sequence));
+    const bytes = this.#database.getSync(TABLE_LETTERS.reply + replyKey(client, sequence));
     return bytes && decodeRow('reply', bytes);
   }
 
@@ -197,7 +187,7 @@ export class LevelStateStore implements StateStore, StateScanner {
     }
   }
 
-  scan<T extends TableName>(
+  async scan<T extends TableName>(
     table: T,
     range: ScanRange,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
@@ -207,18 +197,43 @@ export class LevelStateStore implements StateStore, StateScanner {
     );
     const sorted = changes.sort(([a], [b]) => compareKeys(a, b));
     // A generator runs up to its first await at once, and LevelDB's iterator keeps what it saw then.
-    return this.#merge(table, range, sorted, this.#rows.version);
+    return this.#merge(table, range, sorted, this.#rows);
   }
 
   /** All rows as they are now, between two entries, whatever changes later. The caller closes it. */
   view(): StateView {
     assert(!this.#torn, 'A view shows whole entries');
-    return openStateView(this.#level, this.#rows, this.#applied);
+    return openStateView(this.#database, this.#rows, this.#applied);
+  }
+
+  /**
+   * Replaces everything by the state that `swap` puts into the folder, whole. What was not flushed is given up. Until
+   * it has resolved, reads that memory cannot answer are refused with UNAVAILABLE, and views break.
+   * @throws as `open`, and what `swap` throws
+   */
+  async replace(swap: () => Promise<void>): Promise<void> {
+    const level = this.#database;
+    this.#cancelDelay?.();
+    this.#cancelDelay = undefined;
+    this.#level = undefined;
+    this.#roomWanted = [];
+    await this.#flight;
+    if (this.#failure !== undefined) throw this.#failure;
+    await level.close();
+    await swap();
+    const { level: next, applied, membership } = await openState(this.#options);
+    this.#level = next;
+    this.#rows = new StateRows(this.#options.cacheBytes);
+    this.#appliedVersion = 0;
+    this.#applied = applied;
+    this.#flushed = applied;
+    this.#membership = membership;
+    this.#membershipChanged = false;
   }
 
   /** From now on this state is refused at its opening, with `reason`. @throws SluiceError when the disk refuses */
   async condemn(reason: string): Promise<void> {
-    const batch = this.#level.batch();
+    const batch = this.#database.batch();
     batch.put(CONDEMNED_KEY, Buffer.from(reason, 'utf8'));
     await batch.write({ sync: true });
   }
@@ -231,20 +246,26 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   async #close(): Promise<void> {
     try {
-      if (this.#failure === undefined && !this.#torn) await this.flush();
+      if (this.#level !== undefined && this.#failure === undefined && !this.#torn) await this.flush();
     } finally {
       this.#cancelDelay?.();
       await this.#flight?.catch(() => undefined);
-      await this.#level.close();
+      await this.#level?.close();
     }
+  }
+
+  get #database(): LevelDatabase<string> {
+    if (this.#level !== undefined) return this.#level;
+    throw new SluiceError('UNAVAILABLE', 'This master is taking over a snapshot: ask another one, or try again soon');
   }
 
   async #merge<T extends TableName>(
     table: T,
     range: ScanRange,
     changes: readonly (readonly [string, Tables[T] | undefined])[],
-    version: number,
+    rows: StateRows,
   ): Promise<readonly { readonly key: string; readonly row: Tables[T] }[]> {
+    const { version } = rows;
     const letter = TABLE_LETTERS[table];
     const begin = compareKeys(range.after, range.prefix) > 0 ? range.after : range.prefix;
     const found: { key: string; row: Tables[T] }[] = [];
@@ -263,13 +284,13 @@ export class LevelStateStore implements StateStore, StateScanner {
       if (key === range.after && range.after !== '') return true;
       takeChangesBelow(key);
       if (found.length < range.limit && changes[next]?.[0] !== key) {
-        const known = this.#rows.asOf(version, table, key) as Tables[T] | undefined;
+        const known = rows.asOf(version, table, key) as Tables[T] | undefined;
         found.push({ key, row: known ?? decodeRow(table, bytes) });
       }
       return found.length < range.limit;
     };
     // Each change can hide one stored row.
-    const stored = this.#level.chunks({ gte: letter + begin, limit: range.limit + changes.length + 1 });
+    const stored = this.#database.chunks({ gte: letter + begin, limit: range.limit + changes.length + 1 });
     for await (const pairs of stored) if (!pairs.every(([key, bytes]) => takeStored(key, bytes))) break;
     takeChangesBelow(undefined);
     return found;
@@ -286,9 +307,8 @@ export class LevelStateStore implements StateStore, StateScanner {
   #beginFlush(): void {
     this.#cancelDelay?.();
     this.#cancelDelay = undefined;
-    if (this.#flight !== undefined || this.#failure !== undefined || this.#applied.index === this.#flushed.index)
-      return;
-    if (this.#torn) return;
+    const idle = this.#flight === undefined && this.#failure === undefined && this.#level !== undefined;
+    if (!idle || this.#torn || this.#applied.index === this.#flushed.index) return;
     const membership = this.#membershipChanged ? this.#membership : undefined;
     this.#membershipChanged = false;
     this.#flight = this.#flush(this.#rows.beginFlush(), this.#applied, membership).catch((thrown: unknown) => {
@@ -299,7 +319,7 @@ export class LevelStateStore implements StateStore, StateScanner {
 
   /** @param membership when it has changed */
   async #flush(changes: RowFlush, position: Position, membership: Membership | undefined): Promise<void> {
-    const batch = this.#level.batch();
+    const batch = this.#database.batch();
     for (let from = 0; from < changes.length; from += ENCODE_SLICE) {
       if (from > 0) await new Promise((resolve) => setImmediate(resolve));
       changes.addTo(batch, from, Math.min(from + ENCODE_SLICE, changes.length));
@@ -314,5 +334,35 @@ export class LevelStateStore implements StateStore, StateScanner {
     this.#roomWanted = [];
     this.pause();
     for (const task of wanted) task();
+  }
+}
+
+interface Opened {
+  readonly level: LevelDatabase<string>;
+  readonly applied: Position;
+  readonly membership: Membership | undefined;
+}
+
+async function openState({ folder, cacheBytes }: LevelStateStoreOptions): Promise<Opened> {
+  let level: LevelDatabase<string> | undefined;
+  try {
+    level = await LevelDatabase.openText(folder, {
+      blockCacheBytes: Math.ceil(cacheBytes / 2),
+      writeBufferBytes: 16 * 1024 * 1024,
+    });
+    const record = level.getSync(APPLIED_KEY);
+    if (record === undefined && !(await level.isEmpty()))
+      throw new SluiceError('CORRUPT', `State store ${folder} has lost its position`);
+    const condemned = level.getSync(CONDEMNED_KEY);
+    if (condemned !== undefined) throw new SluiceError('CORRUPT', Buffer.from(condemned).toString('utf8'));
+    const members = level.getSync(MEMBERSHIP_KEY);
+    return {
+      level,
+      applied: record === undefined ? ORIGIN : decodeApplied(record),
+      membership: members === undefined ? undefined : decodeStoredMembership(members),
+    };
+  } catch (thrown) {
+    await level?.close();
+    throw withWayOut(thrown);
   }
 }

@@ -20,6 +20,8 @@ import { helloService } from '../wire/hello.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
 import { RaftTransport } from '../wire/raft-transport.ts';
 import { registryService } from '../wire/registry-server.ts';
+import { SnapshotChannel } from '../wire/snapshot-channel.ts';
+import { snapshotService } from '../wire/snapshot-server.ts';
 import type { BornBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
 import { openJournal } from './journal-open.ts';
@@ -105,8 +107,9 @@ export class Master implements Closeable {
       digests.service((index) => digestOf(opened?.services, index)),
       helloService(() => greetingOf(member, place, opened?.journal)),
     ];
+    const snapshots = snapshotService(() => opened?.journal.snapshots, clusterId);
     const { port } = splitAddress(place.address);
-    if (!place.shared) await serve(parts, scope, 'raft server', port, betweenMasters);
+    if (!place.shared) await serve(parts, scope, 'raft server', port, [...betweenMasters, snapshots]);
     scope.onClose('raft streams', () => transport.close());
     readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
     const journal = scope.own('journal', await startJournal(parts, folder, transport, member));
@@ -120,6 +123,7 @@ export class Master implements Closeable {
       metadata.service,
       registryService((stream) => workers.connect(stream)),
       adminService(admin),
+      snapshots,
     ];
     if (place.shared) offered.push(...betweenMasters);
     const server = await serve(parts, scope, 'client server', service.port, offered);
@@ -166,9 +170,9 @@ function startJournal(
   parts: MasterParts,
   folder: DataFolder,
   transport: RaftTransport,
-  { id, birth }: BornBinding,
+  { id, birth, clusterId }: BornBinding,
 ): Promise<Journal> {
-  const { quorum, journal, clock, timers, random, logger, metrics } = parts;
+  const { quorum, journal, token, clock, timers, random, logger, metrics } = parts;
   return openJournal({
     folder: folder.path,
     id,
@@ -183,6 +187,11 @@ function startJournal(
     connect: (listener, addresses) => {
       transport.start(listener, addresses);
       return transport;
+    },
+    link: (member) => {
+      const address = transport.addressOf(member);
+      if (address !== undefined) return new SnapshotChannel({ address, clusterId, token, clock });
+      throw new SluiceError('UNAVAILABLE', `It is not known where master ${member} listens`);
     },
     onFatal: (error) => parts.onFatal(error),
   });

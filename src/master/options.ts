@@ -64,12 +64,24 @@ export const journalOptions = {
     { min: 1024 * 1024 },
   ),
   keepEntries: integer(
-    { key: 'master.journal.keep-entries', doc: 'Applied entries that stay on disk at most', fallback: '200000' },
+    {
+      key: 'master.journal.keep-entries',
+      doc: 'Applied entries that stay on disk for masters that are behind; who lacks more gets a snapshot',
+      fallback: '200000',
+    },
     { min: 1000 },
   ),
   keepSize: bytes(
-    { key: 'master.journal.keep-size', doc: 'Applied entries that stay on disk at most, by size', fallback: '64MiB' },
+    { key: 'master.journal.keep-size', doc: 'As keep-entries, by size: what is reached first', fallback: '64MiB' },
     { min: 1024 * 1024 },
+  ),
+  snapshotBandwidth: bytes(
+    {
+      key: 'master.snapshot.bandwidth',
+      doc: 'Bytes per second at which a snapshot of another master is fetched; 0 is as fast as it goes',
+      fallback: '0B',
+    },
+    { min: 0 },
   ),
   segmentSize: bytes(
     { key: 'master.journal.segment-size', doc: 'Length of a file of the store segments', fallback: '64MiB' },

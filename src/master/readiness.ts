@@ -1,4 +1,6 @@
 import type { Readiness } from '../host/status-server.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { StateReader } from '../model/state-store.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 
 /**
@@ -17,12 +19,23 @@ export function readinessOf(journal: Pick<ReplicatedState, 'quorum' | 'leadershi
     const progress = replayed ? '' : progressOf(appliedIndex - from, commitIndex - from);
     if (!led) return { ready: false, reason: `No leader is known: a majority must be up${progress}` };
     if (!replayed) return { ready: false, reason: `Replaying the journal${progress}` };
-    if (journal.state.get('cluster', '') === undefined)
-      return { ready: false, reason: 'The namespace is not formatted yet, or not known here: the leader sees to it' };
-    if (rootUfs !== '' && journal.state.get('counters', '')?.nextMountId === 1)
-      return { ready: false, reason: `${rootUfs} is not mounted at / yet: the log of the leader says why` };
-    return { ready: true };
+    const reason = missing(journal.state, rootUfs);
+    return reason === undefined ? { ready: true } : { ready: false, reason };
   };
+}
+
+/** What the namespace lacks. */
+function missing(state: StateReader, rootUfs: string): string | undefined {
+  try {
+    if (state.get('cluster', '') === undefined)
+      return 'The namespace is not formatted yet, or not known here: the leader sees to it';
+    if (rootUfs !== '' && state.get('counters', '')?.nextMountId === 1)
+      return `${rootUfs} is not mounted at / yet: the log of the leader says why`;
+    return undefined;
+  } catch (thrown) {
+    // Another state is taking the place of this one.
+    return SluiceError.from(thrown).message;
+  }
 }
 
 function progressOf(applied: number, of: number): string {

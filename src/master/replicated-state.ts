@@ -17,6 +17,11 @@ export interface StateListener {
   /** Called in the order of the journal, right after an entry was applied, on every master. Must not throw or block. */
   applied?(index: number, notices: readonly Notice[]): void;
   leadershipChanged?(leadership: Leadership): void;
+  /**
+   * Another master's state took the place of this one's, as of `index`; the entries up to it are not told one by one.
+   * Whatever was derived from the state is to be looked up anew. Must not throw or block.
+   */
+  stateReplaced?(index: number): void;
 }
 
 /** The journal and the state it leads to, as the services of a master see them. */

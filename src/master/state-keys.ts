@@ -27,3 +27,6 @@ export const CONDEMNED_KEY = '!condemned';
 
 /** Key of the membership as of that position; absent until a journal entry has changed it. */
 export const MEMBERSHIP_KEY = '!membership';
+
+/** Key of the note how far a snapshot has been received; there until it is complete. */
+export const RECEIPT_KEY = '!receipt';

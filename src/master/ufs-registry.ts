@@ -36,6 +36,7 @@ export class UfsRegistry {
       applied: (_, notices) => {
         if (notices.some((notice) => notice.kind === 'mountsChanged')) this.#closeUnmounted();
       },
+      stateReplaced: () => this.#closeUnmounted(),
     });
   }
 

@@ -105,6 +105,11 @@ export class RaftTransport implements Transport {
     }
   }
 
+  /** Where a member listens, as far as it is known. */
+  addressOf(member: NodeId): string | undefined {
+    return this.#peers.get(member)?.address;
+  }
+
   send(to: NodeId, message: Message): boolean {
     const peer = this.#peers.get(to) ?? this.#guests.get(to);
     const sent = peer?.send(message) ?? false;

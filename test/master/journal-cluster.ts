@@ -9,11 +9,13 @@ import { systemClock } from '../../src/host/system-clock.ts';
 import type { Journal } from '../../src/master/journal.ts';
 import { openJournal } from '../../src/master/journal-open.ts';
 import type { JournalStoreKind } from '../../src/master/journal-store-kind.ts';
-import type { SluiceError } from '../../src/model/errors.ts';
+import type { SnapshotLink } from '../../src/master/snapshot-exchange.ts';
+import { SluiceError } from '../../src/model/errors.ts';
 import { TABLE_NAMES } from '../../src/model/state-store.ts';
 import { type Membership, membershipOf } from '../../src/raft/membership.ts';
 import type { Message } from '../../src/raft/message.ts';
 import type { TransportListener } from '../../src/raft/transport.ts';
+import type { SnapshotChunk, SnapshotReader } from '../../src/wire/snapshot-reader.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
@@ -29,9 +31,14 @@ export class JournalCluster {
   readonly names: readonly string[];
   readonly journals = new Map<string, Journal>();
   readonly fatal = new Map<string, SluiceError>();
+  /** For those that are started from now on. */
+  readonly keepEntries = new Map<string, number>();
+  /** Sees, changes or loses what is sent of a snapshot of `from`. */
+  onChunk: (chunk: SnapshotChunk, from: string) => SnapshotChunk | Promise<SnapshotChunk> = (chunk) => chunk;
   /** Pairs `from>to` whose messages are dropped. */
   readonly #cut = new Set<string>();
   readonly #listeners = new Map<string, TransportListener>();
+  readonly #metrics = new Map<string, Metrics>();
   readonly #options: ClusterOptions;
   readonly #folders = new Map<string, string>();
   readonly #abandoned: Journal[] = [];
@@ -144,7 +151,16 @@ export class JournalCluster {
     for (const error of this.fatal.values()) throw error;
   }
 
+  /** The value of a metric without labels. */
+  async metric(name: string, metric: string): Promise<number> {
+    const text = (await this.#metrics.get(name)?.text()) ?? '';
+    const line = text.split('\n').find((each) => each.startsWith(`${metric} `));
+    return line === undefined ? 0 : Number(line.slice(metric.length));
+  }
+
   #open(name: string, folder: string): Promise<Journal> {
+    const metrics = new Metrics();
+    this.#metrics.set(name, metrics);
     return openJournal({
       folder,
       id: name,
@@ -161,8 +177,9 @@ export class JournalCluster {
       values: {
         stateCache: 4 << 20,
         recentEntries: this.#options.recentBytes ?? 4 << 20,
-        keepEntries: this.#options.keepEntries ?? 100_000,
+        keepEntries: this.keepEntries.get(name) ?? this.#options.keepEntries ?? 100_000,
         keepSize: 64 << 20,
+        snapshotBandwidth: 0,
         segmentSize: 1 << 20,
         store: this.#options.store ?? 'level',
       },
@@ -170,13 +187,30 @@ export class JournalCluster {
       timers: nodeTimers,
       random: seededRandom(Math.floor(Math.random() * 2 ** 31)),
       logger: silent,
-      metrics: new Metrics(),
+      metrics,
       connect: (listener) => {
         this.#listeners.set(name, listener);
-        return { send: (to, message) => this.#send(name, to, message) };
+        // Who was killed says nothing any more.
+        return { send: (to, message) => this.#listeners.get(name) === listener && this.#send(name, to, message) };
       },
+      link: (member) => this.#link(name, member),
       onFatal: (error) => this.fatal.set(name, error),
     });
+  }
+
+  /** The snapshots of `to` as they reach `from`. */
+  #link(from: string, to: string): SnapshotLink {
+    const reach = (): SnapshotReader => {
+      const journal = this.journals.get(to);
+      if (journal !== undefined && !this.#cut.has(`${from}>${to}`)) return journal.snapshots;
+      throw new SluiceError('UNAVAILABLE', `${to} cannot be reached`);
+    };
+    return {
+      open: async (order) => reach().open(order),
+      read: async (id, after) => this.onChunk(await reach().read(id, after), to),
+      close: async (id) => reach().close(id),
+      end: () => undefined,
+    };
   }
 
   #send(from: string, to: string, message: Message): boolean {

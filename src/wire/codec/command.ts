@@ -101,7 +101,7 @@ const STAMPED = row<StampedCommand>({
 /** What a journal entry says. */
 export type JournalEntry =
   | { readonly kind: 'command'; readonly stamped: StampedCommand }
-  /** Every member holds the journal durably up to `index`, so that nobody will ask for what is before it. */
+  /** Says nothing any more: leaders of old versions noted so up to where all members held the journal. */
   | { readonly kind: 'heldByAll'; readonly index: number };
 
 const ENTRY = union<JournalEntry>({

@@ -225,10 +225,15 @@ export function fromOwnBytes<T>(shape: Shape<T>, bytes: Uint8Array): T {
   return fromBytes(shape, bytes, CRC_BYTES);
 }
 
-/** What `toSealedBytes` sealed. @throws SluiceError CORRUPT (the message begins with `what`), UNSUPPORTED */
-export function fromSealedBytes<T>(shape: Shape<T>, bytes: Uint8Array, what: string): T {
+/** Whether the checksum fits; what is behind it is not looked at. */
+export function isSealed(bytes: Uint8Array): boolean {
   const at = (i: number) => bytes[i] ?? 0;
   const expected = (at(0) | (at(1) << 8) | (at(2) << 16) | (at(3) << 24)) >>> 0;
-  if (bytes.length >= CRC_BYTES && expected === crc32(bytes.subarray(CRC_BYTES))) return fromOwnBytes(shape, bytes);
+  return bytes.length >= CRC_BYTES && expected === crc32(bytes.subarray(CRC_BYTES));
+}
+
+/** What `toSealedBytes` sealed. @throws SluiceError CORRUPT (the message begins with `what`), UNSUPPORTED */
+export function fromSealedBytes<T>(shape: Shape<T>, bytes: Uint8Array, what: string): T {
+  if (isSealed(bytes)) return fromOwnBytes(shape, bytes);
   throw new SluiceError('CORRUPT', `The checksum of a ${what} is wrong: its database is damaged`);
 }

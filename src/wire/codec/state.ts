@@ -173,3 +173,25 @@ export function encodeStoredMembership(membership: Membership): Uint8Array {
 export function decodeStoredMembership(bytes: Uint8Array): Membership {
   return fromSealedBytes(MEMBERSHIP, bytes, 'membership of a state store');
 }
+
+/** How far a snapshot has been received. */
+export interface SnapshotReceipt {
+  /** Which snapshot. */
+  readonly id: string;
+  /** The last key that is here; empty before the first. */
+  readonly after: string;
+  /** See `SnapshotChunk`. */
+  readonly chain: number;
+  readonly bytes: number;
+}
+
+const RECEIPT = row<SnapshotReceipt>({ id: text, after: text, chain: number, bytes: number });
+
+export function encodeSnapshotReceipt(receipt: SnapshotReceipt): Uint8Array {
+  return toSealedBytes(RECEIPT, receipt);
+}
+
+/** @throws SluiceError CORRUPT */
+export function decodeSnapshotReceipt(bytes: Uint8Array): SnapshotReceipt {
+  return fromSealedBytes(RECEIPT, bytes, 'receipt of a snapshot');
+}
