@@ -74,6 +74,9 @@ export class SegmentLogStore implements LogStore {
   #writing = false;
   #compacting = false;
   #noting = false;
+  /** The last write or reset, the last compaction and the last change of the meta files. */
+  #change: Promise<void> = Promise.resolve();
+  #compaction: Promise<void> = Promise.resolve();
   #metaTurn: Promise<void> = Promise.resolve();
   #poison: unknown;
 
@@ -122,7 +125,8 @@ export class SegmentLogStore implements LogStore {
     this.#compacting = true;
     try {
       this.#checkPoison();
-      await this.#compact(upTo);
+      this.#compaction = this.#compact(upTo);
+      await this.#compaction;
     } catch (thrown) {
       throw this.#poisoned(thrown);
     } finally {
@@ -135,8 +139,12 @@ export class SegmentLogStore implements LogStore {
     return this.#alone(() => this.#reset(base));
   }
 
-  /** When nothing has failed, all writes are noted as durable: damage of any of them is then told from a torn one. */
+  /**
+   * Waits for what runs. When nothing has failed, all writes are noted as durable: damage of any of them is then told
+   * from a torn one.
+   */
   async close(): Promise<void> {
+    await Promise.allSettled([this.#change, this.#compaction]);
     await this.#metaTurn;
     try {
       if (this.#meta !== undefined && this.#poison === undefined && this.#sequence > this.#meta.sequence)
@@ -145,7 +153,7 @@ export class SegmentLogStore implements LogStore {
       throw this.#poisoned(thrown);
     } finally {
       await this.#segmentFiles.close();
-      for (const { file } of this.#segments) await file.close();
+      for (const segment of this.#segments) await segment.close();
       this.#segments = [];
     }
   }
@@ -183,6 +191,8 @@ export class SegmentLogStore implements LogStore {
     await this.#eraseTorn(scan);
     // What a killed process wrote without syncing it is read here, and is from now on promised to be kept.
     await this.#segments.at(-1)?.file.sync();
+    // Now, because the first write is that of an election, which would wait for it.
+    if (this.#segments.length === 0) await this.#segmentFiles.prepare();
     const { runs, configs } = scan;
     return { ballot: this.#ballot, base: meta.base, last: scan.last, runs, commit: this.#commit, configs };
   }
@@ -210,7 +220,8 @@ export class SegmentLogStore implements LogStore {
     this.#checkPoison();
     this.#writing = true;
     try {
-      await change();
+      this.#change = change();
+      await this.#change;
     } catch (thrown) {
       throw this.#poisoned(thrown);
     } finally {
@@ -250,7 +261,7 @@ export class SegmentLogStore implements LogStore {
 
   /** Makes the next file in good time, and notes now and then that the writes are durable. */
   #lookAhead(segment: Segment): void {
-    if (this.#offset * 2 > segment.note.bytes) this.#segmentFiles.prepare();
+    if (this.#offset * 2 > segment.note.bytes) void this.#segmentFiles.prepare();
     if (this.#noting || this.#sequence - this.#opened().sequence < this.#noteEvery) return;
     this.#noting = true;
     this.#changeMeta(() => ({})).then(

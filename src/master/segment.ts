@@ -45,6 +45,12 @@ export class Segment {
     }
   }
 
+  /** When nobody reads: the number of a file that is closed is soon that of another. */
+  async close(): Promise<void> {
+    await this.unread();
+    await this.file.close();
+  }
+
   /** Resolves when nobody reads; nobody begins to when the segment is out of the index. */
   unread(): Promise<void> {
     return new Promise((resolve) => {
@@ -99,7 +105,7 @@ export class SegmentFiles {
   }
 
   /** Makes a file for the next segment, unless there is one. What fails is told to who needs it. */
-  prepare(): void {
+  async prepare(): Promise<void> {
     if (this.#spares.length > 0 || this.#making !== undefined || this.#failure !== undefined) return;
     this.#making = this.#make(this.#segmentBytes)
       .then((spare) => void this.#spares.push(spare))
@@ -109,6 +115,7 @@ export class SegmentFiles {
       .finally(() => {
         this.#making = undefined;
       });
+    await this.#making;
   }
 
   /** Takes back the file of a segment that the journal no longer has. */
@@ -145,9 +152,11 @@ export class SegmentFiles {
     const path = join(this.#folder, name);
     const file = await this.#files.open(path, 'create');
     try {
-      for (let at = 0; at < bytes; at += ZEROES.length)
+      for (let at = 0; at < bytes; at += ZEROES.length) {
         await file.write(ZEROES.subarray(0, Math.min(ZEROES.length, bytes - at)), at);
-      await file.sync();
+        // The journal's own syncs wait for what the disk has to do before them: never for all of this.
+        await file.sync();
+      }
     } catch (thrown) {
       await file.close();
       throw thrown;

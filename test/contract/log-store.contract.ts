@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { AssertionError } from '../../src/base/assert.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { LogStore } from '../../src/raft/log-store.ts';
 import { ORIGIN } from '../../src/raft/position.ts';
@@ -213,6 +214,60 @@ export function logStoreContract(name: string, make: () => Promise<LogStoreFixtu
         await store.write({ entries: [config(7, 4)], commit: 6 });
         expect(await again()).toEqual(plain([config(7, 4)]));
         await store.close();
+      }),
+    );
+
+    test.each<readonly [string, (store: LogStore) => Promise<unknown>]>([
+      ['a hole', (store) => store.write({ entries: [entry(7, 1)], commit: 0 })],
+      ['entries again', (store) => store.write({ entries: [entry(5, 1)], commit: 0 })],
+      ['a commit beyond the log', (store) => store.write({ entries: [], commit: 6 })],
+      ['a cut of what is committed', (store) => store.write({ truncateFrom: 3, entries: [], commit: 3 })],
+      ['a cut beyond the log', (store) => store.write({ truncateFrom: 6, entries: [], commit: 3 })],
+      ['a compaction beyond the log', (store) => store.compact({ index: 6, term: 1 })],
+      [
+        'two writes at a time',
+        (store) => {
+          const first = store.write({ entries: [entry(6, 1)], commit: 3 });
+          return Promise.all([first, store.write({ entries: [entry(7, 1)], commit: 3 })]);
+        },
+      ],
+      [
+        'a reset during a write',
+        (store) => Promise.all([store.write({ entries: [], commit: 3 }), store.reset({ term: 1, index: 9 })]),
+      ],
+    ])('%s is a defect, and changes nothing', async (_, misuse) => {
+      await withStore(async (fixture) => {
+        const store = fixture.open();
+        await store.open();
+        await store.write({ entries: entries(1, 5, 1), commit: 3 });
+        await expect(misuse(store)).rejects.toBeInstanceOf(AssertionError);
+        await store.close();
+        const again = fixture.open();
+        const { last, commit } = await again.open();
+        expect([last.index === 5 || last.index === 6, commit]).toEqual([true, 3]);
+        expect(plain(await again.read(1, 5, 1 << 20))).toEqual(plain(entries(1, 5, 1)));
+        await again.close();
+      })();
+    });
+
+    test(
+      'never notes a smaller commit, and reads only what it has',
+      withStore(async (fixture) => {
+        const store = fixture.open();
+        await store.open();
+        await expect(store.read(1, 1, 100)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        await store.write({ entries: entries(1, 5, 1), commit: 4 });
+        await store.write({ entries: entries(6, 6, 1), commit: 2 });
+        await expect(store.read(0, 3, 100)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        await expect(store.read(5, 7, 100)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        const growing = store.write({ entries: entries(7, 9, 1), commit: 4 });
+        expect(plain(await store.read(2, 6, 1 << 20))).toEqual(plain(entries(2, 6, 1)));
+        await growing;
+        expect(plain(await store.read(6, 9, 1 << 20))).toEqual(plain(entries(6, 9, 1)));
+        await store.close();
+        const again = fixture.open();
+        expect(await again.open()).toMatchObject({ commit: 4, last: { index: 9 } });
+        await again.close();
       }),
     );
 
