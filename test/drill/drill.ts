@@ -184,7 +184,7 @@ export async function until(what: string, condition: () => Promise<boolean>): Pr
 }
 
 /** The highest term of a master that runs. */
-async function termOf(cluster: ProcessCluster): Promise<number> {
+export async function termOf(cluster: ProcessCluster): Promise<number> {
   const terms = cluster.masters
     .filter(({ running }) => running)
     .map((master) => master.metric('sluice_master_raft_term_number'));

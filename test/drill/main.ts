@@ -10,6 +10,7 @@ import { type Fault, runDrill } from './drill.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
 import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
+import { runSteady } from './steady.ts';
 
 const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   failover: [KILL],
@@ -28,6 +29,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
 
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
+       npm run drill -- steady [--minutes N] [--in-flight N] [--json]
 
 ${Object.entries(DRILLS)
   .map(([drill, faults]) => `${drill.padEnd(17)}${faults.map((fault) => fault.name).join(', ')}\n`)
@@ -39,13 +41,18 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '20' },
     fault: { type: 'string' },
     folder: { type: 'string', default: 'node_modules' },
+    minutes: { type: 'string', default: '30' },
+    'in-flight': { type: 'string', default: '256' },
     json: { type: 'boolean', default: false },
   },
 });
 const name = positionals[0] ?? '';
 const faults = DRILLS[name]?.filter((fault) => values.fault === undefined || fault.name === values.fault);
 const rounds = Number(values.rounds);
+const minutes = Number(values.minutes);
+const inFlight = Number(values['in-flight']);
 if (name === 'tree') await drillTree(values.folder);
+else if (name === 'steady' && minutes > 0 && Number.isInteger(inFlight) && inFlight > 0) await drillSteady();
 else if (faults !== undefined && faults.length > 0 && Number.isInteger(rounds) && rounds > 0) await drillFaults(faults);
 else {
   process.stderr.write(USAGE);
@@ -100,6 +107,35 @@ function obstacleTo(chosen: readonly Fault[]): string | undefined {
   } finally {
     rmSync(scratch, { recursive: true });
   }
+}
+
+/** Full load for a long time, and elections that nobody asked for. */
+async function drillSteady(): Promise<void> {
+  const result = await runSteady({
+    minutes,
+    inFlight,
+    onProgress: (line) => {
+      if (!values.json) process.stdout.write(`${line}\n`);
+    },
+  });
+  print({
+    drill: name,
+    minutes,
+    inFlight,
+    opsPerSec: Math.round(result.acknowledged / result.seconds),
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    maxMs: result.maxMs,
+    acknowledged: result.acknowledged,
+    unanswered: result.unansweredCount,
+    lost: result.lost,
+    duplicated: result.duplicated,
+    falseElections: result.falseElections,
+    stalls: result.stalls,
+    absences: result.absences,
+  });
+  const passed = result.lost + result.duplicated + result.falseElections + result.unansweredCount === 0;
+  end([...result.surprises, ...result.unanswered], passed);
 }
 
 /** Reads a folder through the workers three times: cold, warm, and while the leader is killed. */

@@ -52,7 +52,8 @@ export class RecordedClients {
   }
 
   async #run(masters: readonly string[], client: number): Promise<void> {
-    const files = await FileSystem.connect({ masters });
+    // Each begins with another master, and so clings to another one when the masters are separated.
+    const files = await FileSystem.connect({ masters: [...masters.slice(client), ...masters.slice(0, client)] });
     try {
       for (let count = client; !this.#stop.signal.aborted; count += 1) {
         const input = callOf(this.#folder, count);
