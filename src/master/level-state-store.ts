@@ -33,7 +33,7 @@ const MAX_ROWS = 2 * FLUSH_ROWS;
  * Changes wait this long for more: a row that changes with each command (the counters) is written once, and one that
  * comes and goes meanwhile (a remembered answer) never.
  */
-const FLUSH_DELAY_MS = 200;
+const FLUSH_DELAY_MS = 1000;
 /** Rows that are encoded before the event loop gets its turn. */
 const ENCODE_SLICE = 1000;
 
