@@ -11,6 +11,9 @@ import { dentryKey, idKey } from './state-store.ts';
 /** Facts and removals in one command at most. */
 const MAX_LOAD_ENTRIES = 10_000;
 
+/** The last time that a Date can be (ECMA-262, §21.4.1.1), and before 1970 the first. */
+const MAX_TIME_MS = 8.64e15;
+
 type Load = CommandOf<'loadMetadata'>;
 
 interface Loading {
@@ -84,8 +87,8 @@ function insert(loading: Loading, fact: UfsFact): void {
     group: fact.group ?? directory.group,
     mode: fact.mode ?? (isFile ? directory.mode & 0o666 : directory.mode & 0o777),
     createdMs: context.nowMs,
-    modifiedMs: fact.modifiedMs,
-    accessedMs: fact.modifiedMs,
+    modifiedMs: timeOf(fact),
+    accessedMs: timeOf(fact),
     changedMs: context.nowMs,
     pinned: directory.pinned,
     ttlMs: -1,
@@ -119,7 +122,7 @@ function updateFile(loading: Loading, file: FileInode, fact: UfsFact): void {
   const same = file.version === fact.version && file.lengthBytes === fact.lengthBytes;
   if (same && rights === undefined) return;
   const { context, ref } = loading;
-  const content = same ? {} : { version: fact.version, lengthBytes: fact.lengthBytes, modifiedMs: fact.modifiedMs };
+  const content = same ? {} : { version: fact.version, lengthBytes: fact.lengthBytes, modifiedMs: timeOf(fact) };
   context.store.put('inode', dentryKey(ref.id, fact.name), {
     ...file,
     ...rights,
@@ -144,6 +147,15 @@ function updateDirectory(loading: Loading, directory: DirectoryInode, fact: UfsF
     changedMs: context.nowMs,
   });
   changed(loading, fact.name);
+}
+
+/**
+ * A UFS may say any time; one that no client could be told becomes the nearest that can, and one that is none becomes
+ * 1970, because a file is worth more than its time.
+ */
+function timeOf(fact: UfsFact): number {
+  if (Number.isNaN(fact.modifiedMs)) return 0;
+  return Math.trunc(Math.max(-MAX_TIME_MS, Math.min(MAX_TIME_MS, fact.modifiedMs)));
 }
 
 /** What a fact changes of an inode's rights; undefined when nothing. */

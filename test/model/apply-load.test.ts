@@ -50,6 +50,20 @@ describe('loadMetadata', () => {
     expect(notices).toContainEqual({ kind: 'changed', path: '/ufs/f', subtree: false });
   });
 
+  test.each([
+    [2 ** 53, 8.64e15],
+    [Infinity, 8.64e15],
+    [-(2 ** 60), -8.64e15],
+    [Number.NaN, 0],
+    [1500.7, 1500],
+    [-1, -1],
+  ])('a time of %d ms becomes %d', (modifiedMs, expected) => {
+    const { world, load } = mounted();
+    load([file('new', { modifiedMs }), directory('d', { modifiedMs }), file('known')]);
+    load([file('known', { modifiedMs, version: 'v2' })]);
+    for (const name of ['new', 'd', 'known']) expect(world.status(`/ufs/${name}`).modifiedMs).toBe(expected);
+  });
+
   test('says nothing and writes nothing when all is as known', () => {
     const { world, load } = mounted();
     load([file('f'), directory('d')]);
