@@ -40,8 +40,10 @@ export interface MasterLink {
   /** Sent and not answered, by id; the link adds, and removes what it reports as replied. */
   readonly inFlight: Map<number, MasterCall>;
   send(calls: readonly MasterCall[]): void;
+  /** Weight of the operations that were cancelled and that the master has not ended yet, as far as it says so. */
+  readonly abandonedWeight: number;
   /** Nobody awaits the answer any more. */
-  cancel(id: number): void;
+  cancel(call: MasterCall): void;
   /** Breaks the connection without telling the listener. */
   close(): void;
 }

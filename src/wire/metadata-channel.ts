@@ -12,7 +12,7 @@ import { checkPrincipal } from './credentials.ts';
 import { isTransportError } from './grpc-status.ts';
 import type { MasterCall, MasterLink, MasterLinkListener } from './master-link.ts';
 import { MasterList } from './master-list.ts';
-import { CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
+import { CLIENT_TOTAL_WEIGHT_MAX, CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
 import { StreamLink } from './stream-link.ts';
 import { UnaryLink } from './unary-link.ts';
 
@@ -297,7 +297,7 @@ export class MetadataChannel implements MasterLinkListener {
 
   #abandon(call: Call): void {
     if (call.settled) return;
-    call.link?.cancel(call.id);
+    call.link?.cancel(call);
     this.#settle(call);
     call.reject(new SluiceError('CANCELLED', `The caller gave up ${call.name}`, fateOf(call)));
   }
@@ -334,7 +334,8 @@ export class MetadataChannel implements MasterLinkListener {
     if (!link.usable) return;
     const batch: Call[] = [];
     let next = 0;
-    for (; next < this.#queue.length && this.#weight < CLIENT_WEIGHT_MAX; next += 1) {
+    const most = Math.min(CLIENT_WEIGHT_MAX, CLIENT_TOTAL_WEIGHT_MAX - link.abandonedWeight);
+    for (; next < this.#queue.length && this.#weight < most; next += 1) {
       const call = this.#queue[next];
       if (call === undefined || call.settled || !this.#admit(call)) continue;
       call.link = link;
@@ -419,7 +420,7 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   #expire(call: Call): void {
-    call.link?.cancel(call.id);
+    call.link?.cancel(call);
     const waits = call.link !== undefined || call.sent ? '' : ' and was not sent';
     this.#settle(call);
     const last = this.#lastError === undefined ? '' : `; the last error was: ${this.#lastError.message}`;

@@ -129,7 +129,9 @@ export class SessionServer {
     }
     for (const id of request.unknown)
       this.#refuse(id, new SluiceError('UNSUPPORTED', 'This master does not know the operation: upgrade it'));
-    for (const id of request.cancelled) this.#cancel(id);
+    // Nothing waits when a message arrives, because reading stops until all that waited has begun.
+    for (const id of request.cancelled)
+      this.#running.get(id)?.abort(new SluiceError('CANCELLED', 'The caller gave up'));
     const now = request.operations.length === 0 ? 0 : this.#clock.monotonicMs();
     for (const operation of request.operations) {
       const deadlineMs = operation.timeoutMs === 0 ? Infinity : now + operation.timeoutMs;
@@ -201,12 +203,6 @@ export class SessionServer {
   #refuse(id: number, error: SluiceError): void {
     writeRefusal(this.#frame(), id, error);
     this.#scheduleFlush();
-  }
-
-  #cancel(id: number): void {
-    const at = this.#waiting.findIndex((waiting) => waiting.operation.id === id);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    this.#running.get(id)?.abort(new SluiceError('CANCELLED', 'The caller gave up'));
   }
 
   #frame(): ProtoWriter {

@@ -10,6 +10,7 @@ import {
   operationBytesMax,
   type SessionHello,
   type SessionOperation,
+  type SessionReply,
 } from './codec/session-frame.ts';
 import { callMetadata } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
@@ -26,6 +27,9 @@ const READER = '00000000-0000-0000-0000-000000000000';
 export class StreamLink implements MasterLink {
   readonly address: string;
   readonly inFlight = new Map<number, MasterCall>();
+  /** Weights of what was cancelled, by id, until the master answers it. */
+  readonly #abandoned = new Map<number, number>();
+  #abandonedWeight = 0;
   readonly #options: MasterLinkOptions;
   readonly #listener: MasterLinkListener;
   readonly #clock: Clock;
@@ -115,8 +119,14 @@ export class StreamLink implements MasterLink {
     this.#write(batch, session);
   }
 
-  cancel(id: number): void {
-    this.#cancelled.push(id);
+  get abandonedWeight(): number {
+    return this.#abandonedWeight;
+  }
+
+  cancel(call: MasterCall): void {
+    this.#abandoned.set(call.id, call.weight);
+    this.#abandonedWeight += call.weight;
+    this.#cancelled.push(call.id);
     if (this.#cancelled.length > 1) return;
     setImmediate(() => {
       if (this.#cancelled.length > 0 && !this.#closed) this.#write([], undefined);
@@ -166,9 +176,18 @@ export class StreamLink implements MasterLink {
     this.#pingedMs = undefined;
     try {
       const { replies } = decodeSessionResponse(frame);
+      if (this.#abandoned.size > 0) this.#forget(replies);
       if (replies.length > 0) this.#listener.linkReplied(this, replies);
     } catch (thrown) {
       this.#fail(SluiceError.from(thrown, 'INTERNAL', `Master ${this.address}`));
+    }
+  }
+
+  /** What was cancelled and is answered now is no longer at work. */
+  #forget(replies: readonly SessionReply[]): void {
+    for (const { id } of replies) {
+      this.#abandonedWeight -= this.#abandoned.get(id) ?? 0;
+      this.#abandoned.delete(id);
     }
   }
 

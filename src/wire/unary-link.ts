@@ -18,6 +18,8 @@ import type { MasterCall, MasterLink, MasterLinkListener, MasterLinkOptions } fr
 export class UnaryLink implements MasterLink {
   readonly address: string;
   readonly inFlight = new Map<number, MasterCall>();
+  /** A call that is cancelled is over: gRPC tells nobody when its server has ended it. */
+  readonly abandonedWeight = 0;
   readonly #options: MasterLinkOptions;
   readonly #listener: MasterLinkListener;
   readonly #clock: Clock;
@@ -43,8 +45,8 @@ export class UnaryLink implements MasterLink {
     for (const call of calls) this.#send(call);
   }
 
-  cancel(id: number): void {
-    this.#calls.get(id)?.cancel();
+  cancel(call: MasterCall): void {
+    this.#calls.get(call.id)?.cancel();
   }
 
   close(): void {

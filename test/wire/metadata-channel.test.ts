@@ -10,7 +10,7 @@ import { MetadataServiceService } from '../../src/wire/gen/sluice/v1/metadata.ts
 import type { GrpcServer, StreamMethod } from '../../src/wire/grpc-server.ts';
 import type { OperationContext, OperationHandlers } from '../../src/wire/operation-handlers.ts';
 import { operations } from './arbitraries.ts';
-import { Gate, openChannel, PRINCIPAL, STATUS, serve, startMaster } from './cluster.ts';
+import { Gate, MemoryLogger, openChannel, PRINCIPAL, STATUS, serve, startMaster } from './cluster.ts';
 
 const open: { close(): Promise<void> }[] = [];
 
@@ -477,6 +477,38 @@ test('room that abandoned operations leave is used at once, although the master 
   await given;
   await expect(after).resolves.toEqual({ exists: true });
   over.open();
+});
+
+test('a master that still works on thousands of abandoned operations is not taken for hung', async () => {
+  const over = new Gate<void>();
+  const begun = [new Gate<void>(), new Gate<void>()];
+  let running = 0;
+  const handler = async ({ path }: { readonly path: string }): Promise<{ exists: boolean }> => {
+    if (path === '/after') return { exists: true };
+    running += 1;
+    if (running === 1024) begun[0]?.open();
+    if (running === 1500) begun[1]?.open();
+    await over.promise;
+    return { exists: false };
+  };
+  const master = own(await startMaster({ exists: handler }));
+  const logger = new MemoryLogger();
+  const channel = own(openChannel([master.address], { silenceMs: 200, logger }));
+  for (const gate of begun) {
+    const { signal, abort } = abortable();
+    const calls = Array.from({ length: 1024 }, () => channel.call('exists', { path: '/slow' }, { signal }));
+    const given = Promise.allSettled(calls);
+    await gate.promise;
+    abort();
+    await given;
+  }
+  // The master has no room now; it is asked whether it lives while these wait.
+  const waiting = Array.from({ length: 100 }, () => channel.call('exists', { path: '/after' }, { timeoutMs: 1000 }));
+  expect((await Promise.allSettled(waiting)).map(({ status }) => status)).toEqual(waiting.map(() => 'rejected'));
+  over.open();
+  await expect(channel.call('exists', { path: '/after' })).resolves.toEqual({ exists: true });
+  expect(logger.lines.map(({ message }) => message)).not.toContain('connection to a master broke');
+  expect(running).toBeLessThan(2048);
 });
 
 function abortable() {
