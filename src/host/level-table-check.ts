@@ -67,7 +67,10 @@ function handlesIn(block: Buffer): (readonly [offset: number, size: number])[] {
   return handles;
 }
 
-/** Decodes Snappy (format_description.txt of Snappy). */
+/**
+ * Decodes Snappy (format_description.txt of Snappy). Of the packages, `snappy` is native code, `hysnappy` is C compiled
+ * to WebAssembly, and `snappyjs`, which is neither, is not kept up and has no types: for index blocks these lines do.
+ */
 function uncompressed(bytes: Buffer): Buffer {
   const head = new Varints(bytes, 0);
   const out = Buffer.alloc(head.next());

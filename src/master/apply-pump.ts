@@ -1,12 +1,10 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
-import { apply } from '../model/apply.ts';
 import type { Applied } from '../model/command.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { LogStore } from '../raft/log-store.ts';
-import { decodeMembership } from '../raft/membership-codec.ts';
 import type { LogIndex } from '../raft/position.ts';
-import { decodeJournalEntry } from '../wire/codec/command.ts';
+import { applyEntry } from './apply-entry.ts';
 import type { JournalRing } from './journal-ring.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 
@@ -158,18 +156,6 @@ export class ApplyPump {
   }
 
   #apply(entry: Entry): void {
-    const { state } = this.#parts;
-    const position = { term: entry.term, index: entry.index };
-    if (entry.kind !== 'command') {
-      if (entry.kind === 'config')
-        state.putMembership(must(decodeMembership(entry.bytes), `Entry ${entry.index} holds a membership`));
-      state.finishEntry(position);
-      this.#parts.applied(entry, undefined);
-      return;
-    }
-    const said = decodeJournalEntry(entry.bytes);
-    const applied = said.kind === 'command' ? apply(state, said.stamped) : undefined;
-    state.finishEntry(position);
-    this.#parts.applied(entry, applied);
+    this.#parts.applied(entry, applyEntry(this.#parts.state, entry));
   }
 }

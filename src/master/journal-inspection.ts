@@ -58,13 +58,14 @@ export type InspectionProgress = (verified: number, expected: number) => void;
  * them. Of the state nothing more than these and its position is verified.
  */
 export class JournalInspection {
-  readonly #folder: DataFolder;
+  /** Held until the inspection is closed. */
+  readonly folder: DataFolder;
   readonly #scratch: string;
   readonly #timers: Timers;
   readonly #scope: Scope;
 
   private constructor(folder: DataFolder, scratch: string, timers: Timers, scope: Scope) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#scratch = scratch;
     this.#timers = timers;
     this.#scope = scope;
@@ -96,7 +97,7 @@ export class JournalInspection {
         return undefined;
       }
     };
-    const bound = await attempt(() => readBinding(this.#folder));
+    const bound = await attempt(() => readBinding(this.folder));
     const scan = await attempt(() => this.#begin(signal));
     let verified = false;
     if (scan !== undefined) {
@@ -105,9 +106,9 @@ export class JournalInspection {
     }
     const state = await attempt(() => this.#statePosition(signal));
     if (verified && scan !== undefined && state !== undefined)
-      await attempt(async () => checkStatePosition(this.#folder.path, state, scan));
+      await attempt(async () => checkStatePosition(this.folder.path, state, scan));
     const found = scan === undefined ? {} : reported(scan);
-    const { path } = this.#folder;
+    const { path } = this.folder;
     return { folder: path, ...boundTo(bound), ...found, ...(state === undefined ? {} : { state }), problems };
   }
 
@@ -125,7 +126,7 @@ export class JournalInspection {
       const [first, last] = [scan.base.index + 1, await scan.findLast()];
       if ((from ?? first) < first || (from ?? 0) > last || (to ?? last) > last || (to ?? first) < first) {
         const has = last < first ? 'no entries' : `entries ${first} to ${last}`;
-        throw new SluiceError('NOT_FOUND', `The journal in ${this.#folder.path} has ${has}: ask for some of these`);
+        throw new SluiceError('NOT_FOUND', `The journal in ${this.folder.path} has ${has}: ask for some of these`);
       }
       const inside = ({ index }: Entry) => index >= (from ?? first) && index <= (to ?? last);
       let shown = first - 1;
@@ -148,7 +149,7 @@ export class JournalInspection {
   }
 
   async #begin(signal: AbortSignal): Promise<JournalScan> {
-    const folder = this.#folder.at('journal');
+    const folder = this.folder.at('journal');
     try {
       if (storeKindOf(await journalFiles(folder)) === 'segments')
         return await SegmentJournalScan.open(systemFiles, folder);
@@ -175,7 +176,7 @@ export class JournalInspection {
       decodeJournalEntry(bytes);
     } catch (thrown) {
       const error = SluiceError.from(thrown);
-      if (error.code === 'CORRUPT') throw damaged(this.#folder.at('journal'), index, error.message, thrown);
+      if (error.code === 'CORRUPT') throw damaged(this.folder.at('journal'), index, error.message, thrown);
       throw SluiceError.from(error, error.code, `Entry ${index}`);
     }
   }
@@ -195,19 +196,19 @@ export class JournalInspection {
   }
 
   async #copied(name: 'journal' | 'state', signal: AbortSignal): Promise<string> {
-    const table = await findTableDamage(this.#folder.at(name), signal);
+    const table = await findTableDamage(this.folder.at(name), signal);
     if (table !== undefined)
-      throw new SluiceError('CORRUPT', `Database ${this.#folder.at(name)} is damaged: ${table} has a wrong checksum`);
+      throw new SluiceError('CORRUPT', `Database ${this.folder.at(name)} is damaged: ${table} has a wrong checksum`);
     const copy = join(this.#scratch, name);
     await rm(copy, { recursive: true, force: true });
-    await copyLevel(this.#folder.at(name), copy);
+    await copyLevel(this.folder.at(name), copy);
     return copy;
   }
 
   /** An error about a copy as one about the original. */
   #named(thrown: unknown): SluiceError {
     const { code, message, details } = SluiceError.from(thrown);
-    const named = message.replaceAll(this.#scratch, this.#folder.path);
+    const named = message.replaceAll(this.#scratch, this.folder.path);
     return new SluiceError(code, named, { details, cause: thrown });
   }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { nodeTimers } from '../../host/node-timers.ts';
 import type { JournalInspection, JournalReport } from '../../master/journal-inspection.ts';
+import type { Recovery, RecoveryPlan } from '../../master/journal-recovery.ts';
 import { quorumOptions } from '../../master/options.ts';
 import { ERROR_TABLE, SluiceError } from '../../model/errors.ts';
 import { visibleOptions } from '../../model/mount.ts';
@@ -22,6 +23,12 @@ interface DumpOptions extends FolderOptions {
 }
 
 const FOLDER_OPTION = ['--folder <path>', 'data folder of the stopped master, that of master.data by default'] as const;
+
+interface RecoverOptions extends FolderOptions {
+  readonly into?: string;
+  readonly address?: string;
+  readonly yesLoseWhatOthersKnew?: boolean;
+}
 
 const checkCommand: CommandSpec<FolderOptions> = {
   name: 'check',
@@ -77,11 +84,71 @@ function withoutSecrets(said: JournalEntry): JournalEntry {
   return { ...said, stamped: { ...said.stamped, command: { ...command, options: visibleOptions(command.options) } } };
 }
 
+const recoverCommand: CommandSpec<RecoverOptions> = {
+  name: 'recover',
+  summary: 'make a new cluster of what one master has, when most of the others are lost for ever',
+  options: [
+    FOLDER_OPTION,
+    ['--into <path>', 'data folder to make for the new cluster; the old one stays as it is'],
+    ['--address <host:port>', 'where other masters shall reach this one, if not where they did'],
+    ['--yes-lose-what-others-knew', 'what this master does not have may be lost'],
+  ],
+  examples: [
+    'sluice journal recover --folder /var/lib/sluice/m1 --into /var/lib/sluice/m1-recovered',
+    'sluice journal recover --folder m1 --into m1-recovered --yes-lose-what-others-knew',
+  ],
+  async run(context, _, { folder, into, address, yesLoseWhatOthersKnew = false }) {
+    if (into === undefined)
+      throw new SluiceError('INVALID_ARGUMENT', 'The new cluster needs a data folder: name one with --into PATH');
+    const { JournalRecovery } = await import('../../master/journal-recovery.ts');
+    return withInspection(context, folder, async (inspection) => {
+      const progress = await showCount(context.world.stderr, 'entries');
+      const told = (done: number, all: number) => progress.update(done, all);
+      const recovery = await JournalRecovery.open(inspection, nodeTimers, told, context.signal).finally(() =>
+        progress.stop(),
+      );
+      if (!context.json) await context.out.lines(planLines(recovery.plan));
+      if (!yesLoseWhatOthersKnew) {
+        const message = 'Nothing was changed. If that is what you want, say --yes-lose-what-others-knew';
+        throw new SluiceError('INVALID_ARGUMENT', message, { details: { ...recovery.plan.last } });
+      }
+      const made = await recovery.recover(resolve(context.world.folder, into), address, context.signal);
+      if (context.json) await context.out.json({ ...recovery.plan, recovered: made });
+      else await context.out.lines(recoveredLines(made));
+      return 0;
+    });
+  },
+};
+
+function planLines({ folder, member, clusterId, last, commit }: RecoveryPlan): string[] {
+  const unsure = last.index - commit;
+  return [
+    `Master ${member} has the journal of cluster ${clusterId}`,
+    `up to entry ${last.index} of term ${last.term}, in ${folder}.`,
+    'Every change behind that entry is lost for ever, also those that were acknowledged. If another master is left,',
+    'compare with `sluice journal check`: take the one with the larger term, or the larger index in the same term.',
+    unsure === 0
+      ? 'It knows all its entries to be committed.'
+      : `It does not know whether its last ${unsure} entries were committed: they take effect.`,
+    'Data of lost files that only workers have (MUST_CACHE) is lost with them.',
+    'No master of the old cluster may ever serve clients again.',
+  ];
+}
+
+function recoveredLines({ folder, clusterId, member, identity, position }: Recovery): string[] {
+  return [
+    `${folder} holds cluster ${clusterId} with one master, ${identity}, at entry ${position.index}.`,
+    `Start master ${member} with master.data=${folder} and master.peers naming itself only.`,
+    'Others join with empty data folders: `sluice admin quorum add NAME=HOST:PORT`.',
+    'Keep the old folder until you have seen that all is well.',
+  ];
+}
+
 /** `sluice journal`. */
 export const journalGroup: CommandGroup = {
   name: 'journal',
-  summary: 'look at the journal of a stopped master',
-  commands: [checkCommand, dumpCommand],
+  summary: 'look at the journal of a stopped master, or begin anew with what it has',
+  commands: [checkCommand, dumpCommand, recoverCommand],
 };
 
 async function withInspection<T>(
