@@ -212,6 +212,10 @@ describe('the journal is shortened', () => {
     const here = masters.names.filter((name) => name !== away);
     await fill(leader, 5000);
     await masters.settled();
+    // On a slow disk the first flush may outlive all of that; nothing is forgotten that is not flushed.
+    for (const name of here) await masters.get(name).state.flush();
+    await fill(leader, 250);
+    await masters.settled();
     for (const name of here) expect(await kept(masters, name)).toBeLessThan(4000);
     await masters.start(here);
     await (await masters.leader()).barrier();
