@@ -20,7 +20,10 @@ export interface FileOperations {
   list(folder: string): Promise<readonly string[]>;
   /** Makes the folder when it is missing; the one above it is there. */
   makeFolder(folder: string): Promise<void>;
-  /** `create`: a missing file is made. */
+  /**
+   * `create`: a missing file is made. `durable`: what is written is on disk when `write` resolves, as if `sync` had
+   * followed it, with one way to another thread instead of two.
+   */
   open(path: string, use: keyof typeof FLAGS): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
@@ -32,6 +35,7 @@ const FLAGS = {
   read: constants.O_RDONLY,
   change: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT,
+  durable: constants.O_RDWR | constants.O_DSYNC,
 } as const;
 
 const openFile = promisify(open);

@@ -44,10 +44,11 @@ interface End {
 
 /**
  * The journal in segment files of our own: a write is one frame (see segment-record.ts), appended to a file that was
- * filled before, and synced once. A frame carries ballot, commit and chain, and says where its entries begin, so a
- * truncation is part of the write that needs it and rewrites nothing. What changes rarely, the list of segments and the
- * base, is in two small meta files that say the same: with a write of its own, in the order of frames, it could not say
- * which file is missing, nor that the last frames were durable; as one file, it could be torn.
+ * filled before, and on disk when its one call of the system returns (O_DSYNC). A frame carries ballot, commit and
+ * chain, and says where its entries begin, so a truncation is part of the write that needs it and rewrites nothing.
+ * What changes rarely, the list of segments and the base, is in two small meta files that say the same: as a frame
+ * among the others it could not say which file is missing, nor that the last frames were durable; as one file it could
+ * be torn.
  *
  * It tells a torn tail from damage better than LevelDB, see `SegmentScan`: after `close`, no change of a used byte goes
  * unnoticed, and no file may be missing or short. What it cannot tell: after a crash, the very last frame, damaged on
@@ -152,7 +153,7 @@ export class SegmentLogStore implements LogStore {
     } catch (thrown) {
       throw this.#poisoned(thrown);
     } finally {
-      await this.#segmentFiles.close();
+      await this.#segmentFiles.idle();
       for (const segment of this.#segments) await segment.close();
       this.#segments = [];
     }
@@ -245,7 +246,6 @@ export class SegmentLogStore implements LogStore {
     const chain = encodeFrame(content, this.#opened().salt, frame);
     const offset = this.#offset;
     await segment.file.write(frame, offset);
-    await segment.file.sync();
     if (truncateFrom !== undefined) {
       this.#index.truncate(first);
       this.#version += 1;

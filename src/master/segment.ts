@@ -16,7 +16,6 @@ export function segmentName({ first, id }: Pick<SegmentNote, 'first' | 'id'>): s
 /** A file of full length that belongs to no segment. */
 interface Spare {
   readonly name: string;
-  readonly file: OpenFile;
   readonly bytes: number;
 }
 
@@ -81,7 +80,7 @@ export class SegmentFiles {
   }
 
   async open(note: SegmentNote): Promise<Segment> {
-    return new Segment(note, await this.#files.open(join(this.#folder, segmentName(note)), 'change'));
+    return new Segment(note, await this.#files.open(join(this.#folder, segmentName(note)), 'durable'));
   }
 
   /** Keeps or removes what a crash has left behind: none of `names` is a segment of the journal. */
@@ -89,8 +88,10 @@ export class SegmentFiles {
     for (const name of names) {
       if (NEW_NAME.test(name)) await this.#files.remove(join(this.#folder, name));
       if (!SEGMENT_NAME.test(name)) continue;
-      const file = await this.#files.open(join(this.#folder, name), 'change');
-      await this.#keep({ name, file, bytes: await file.size() });
+      const file = await this.#files.open(join(this.#folder, name), 'read');
+      const bytes = await file.size();
+      await file.close();
+      await this.#keep({ name, bytes });
     }
   }
 
@@ -98,10 +99,9 @@ export class SegmentFiles {
   async begin(note: Omit<SegmentNote, 'bytes'>, frameLength: number): Promise<Segment> {
     await this.#making;
     const spare = await this.#spareFor(frameLength);
-    const segment = new Segment({ ...note, bytes: spare.bytes }, spare.file);
-    await this.#files.rename(join(this.#folder, spare.name), join(this.#folder, segment.name));
+    await this.#files.rename(join(this.#folder, spare.name), join(this.#folder, segmentName(note)));
     await this.#files.syncFolder(this.#folder);
-    return segment;
+    return this.open({ ...note, bytes: spare.bytes });
   }
 
   /** Makes a file for the next segment, unless there is one. What fails is told to who needs it. */
@@ -120,14 +120,13 @@ export class SegmentFiles {
 
   /** Takes back the file of a segment that the journal no longer has. */
   async retire(segment: Segment): Promise<void> {
-    await segment.unread();
-    await this.#keep({ name: segment.name, file: segment.file, bytes: segment.note.bytes });
+    await segment.close();
+    await this.#keep({ name: segment.name, bytes: segment.note.bytes });
   }
 
-  async close(): Promise<void> {
+  /** Resolves when nothing is done in the background. */
+  async idle(): Promise<void> {
     await this.#making;
-    for (const { file } of this.#spares) await file.close();
-    this.#spares = [];
   }
 
   async #keep(spare: Spare): Promise<void> {
@@ -135,7 +134,6 @@ export class SegmentFiles {
       this.#spares.push(spare);
       return;
     }
-    await spare.file.close();
     await this.#files.remove(join(this.#folder, spare.name));
   }
 
@@ -157,10 +155,9 @@ export class SegmentFiles {
         // The journal's own syncs wait for what the disk has to do before them: never for all of this.
         await file.sync();
       }
-    } catch (thrown) {
+    } finally {
       await file.close();
-      throw thrown;
     }
-    return { name, file, bytes };
+    return { name, bytes };
   }
 }

@@ -211,7 +211,7 @@ export class CrashFiles implements FileOperations {
 
   async makeFolder(): Promise<void> {}
 
-  async open(path: string, use: 'read' | 'change' | 'create'): Promise<OpenFile> {
+  async open(path: string, use: 'read' | 'change' | 'create' | 'durable'): Promise<OpenFile> {
     let file = this.#current.names.get(path);
     if (file === undefined) {
       if (use !== 'create') throw systemError('ENOENT', 'open');
@@ -220,7 +220,7 @@ export class CrashFiles implements FileOperations {
       this.#next += 1;
       this.#do({ kind: 'create', path, file });
     }
-    return this.#opened(file);
+    return this.#opened(file, use === 'durable');
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -237,7 +237,7 @@ export class CrashFiles implements FileOperations {
     this.#do({ kind: 'syncFolder' });
   }
 
-  #opened(file: number): OpenFile {
+  #opened(file: number, durable: boolean): OpenFile {
     const content = () => this.#current.files.get(file) ?? Buffer.alloc(0);
     return {
       size: async () => content().length,
@@ -245,6 +245,9 @@ export class CrashFiles implements FileOperations {
       write: async (bytes, position) => {
         this.#check('write');
         this.#do({ kind: 'write', file, position, bytes: Buffer.from(bytes) });
+        if (!durable) return;
+        this.#check('sync');
+        this.#do({ kind: 'sync', file });
       },
       sync: async () => {
         this.#check('sync');
