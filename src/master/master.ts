@@ -14,6 +14,7 @@ import type { StateDigest } from '../model/report.ts';
 import { membershipOf } from '../raft/membership.ts';
 import type { Ufs } from '../ufs/ufs.ts';
 import { adminService } from '../wire/admin-server.ts';
+import { comparisonService } from '../wire/comparison-service.ts';
 import { DigestExchange } from '../wire/digest-exchange.ts';
 import { GrpcServer, type GrpcService } from '../wire/grpc-server.ts';
 import { helloService } from '../wire/hello.ts';
@@ -123,6 +124,7 @@ export class Master implements Closeable {
       metadata.service,
       registryService((stream) => workers.connect(stream)),
       adminService(admin),
+      comparisonService(services.compare),
       snapshots,
     ];
     if (place.shared) offered.push(...betweenMasters);

@@ -4,6 +4,7 @@ import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
 import type { Closeable } from '../host/scope.ts';
 import type { MountRequest } from '../model/operations.ts';
+import type { DigestRound } from '../model/report.ts';
 import type { Ufs } from '../ufs/ufs.ts';
 import type { OperationHandlers } from '../wire/operation-handlers.ts';
 import { AdminService } from './admin-service.ts';
@@ -52,6 +53,8 @@ export class MasterServices implements Closeable {
   readonly workers: WorkerRegistry;
   readonly admin: AdminService;
   readonly divergence: DivergenceCheck;
+  /** Compares the states of all masters now. @throws SluiceError NOT_LEADER, UNAVAILABLE */
+  readonly compare: () => Promise<DigestRound>;
   readonly #closing: readonly (() => Promise<void> | void)[];
 
   constructor(parts: ServicesParts) {
@@ -105,6 +108,7 @@ export class MasterServices implements Closeable {
       ask: parts.ask,
       condemn: parts.condemn,
     });
+    this.compare = () => gate.guarded(() => this.divergence.compare());
     this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
     const purger = new Purger({ state, system, clock, timers, log, metrics });
     const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });

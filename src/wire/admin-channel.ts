@@ -1,9 +1,10 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { SluiceError } from '../model/errors.ts';
-import type { ClusterReport, QuorumInfo } from '../model/report.ts';
+import type { ClusterReport, DigestRound, QuorumInfo } from '../model/report.ts';
 import { callMaster } from './call-master.ts';
 import type { Codec } from './codec/codec.ts';
+import { COMPARISON_REPLY } from './codec/comparison.ts';
 import { QUORUM_REPLY, REPORT_REPLY, TRANSFER_REPLY, TRANSFER_REQUEST } from './codec/report.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
@@ -66,6 +67,16 @@ export class AdminChannel {
         throw thrown;
       }
     }, isLostAnswer);
+  }
+
+  /**
+   * Has the states of all masters compared; that takes as long as reading them takes. @throws SluiceError UNAVAILABLE
+   * when the leader cannot now, TIMED_OUT when no leader was found.
+   */
+  compare(): Promise<DigestRound> {
+    const path = AdminServiceService.compareStates.path;
+    const limit = { whileConnected: true };
+    return this.#search((address) => this.#call(address, path, COMPARISON_REPLY, NOTHING, limit), isLostAnswer);
   }
 
   #ask<T>(path: string, codec: Codec<T>): Promise<T> {

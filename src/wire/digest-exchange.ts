@@ -2,8 +2,8 @@ import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { StateDigest } from '../model/report.ts';
 import { callMaster } from './call-master.ts';
-import { messageCodec } from './codec/codec.ts';
-import { GetDigestRequest, GetDigestResponse, RaftServiceService } from './gen/sluice/v1/raft.ts';
+import { DIGEST_REPLY, DIGEST_REQUEST } from './codec/comparison.ts';
+import { RaftServiceService } from './gen/sluice/v1/raft.ts';
 import type { GrpcService } from './grpc-server.ts';
 
 export interface DigestExchangeOptions {
@@ -13,20 +13,6 @@ export interface DigestExchangeOptions {
 }
 
 const CONNECT_MS = 3_000;
-
-const REQUEST = messageCodec(
-  GetDigestRequest,
-  (asked: { readonly clusterId: string; readonly index: number }) => asked,
-  (message) => message,
-);
-const RESPONSE = messageCodec(
-  GetDigestResponse,
-  (digest: StateDigest) => ({ digest: { ...digest, tables: [...digest.tables] } }),
-  ({ digest }): StateDigest => {
-    if (digest === undefined) throw new SluiceError('INVALID_ARGUMENT', 'Missing: the digest in the reply');
-    return digest;
-  },
-);
 
 /** How masters tell each other the digests of their states. */
 export class DigestExchange {
@@ -39,10 +25,10 @@ export class DigestExchange {
   /** @param digestAt the digest as entry `index` left the state, when it is there. @throws SluiceError */
   service(digestAt: (index: number) => Promise<StateDigest>): GrpcService {
     const answer = async (bytes: Buffer): Promise<Uint8Array> => {
-      const { clusterId, index } = REQUEST.decode(bytes);
+      const { clusterId, index } = DIGEST_REQUEST.decode(bytes);
       if (clusterId !== this.#options.clusterId)
         throw new SluiceError('INVALID_ARGUMENT', `A master of cluster ${clusterId} asks: check its addresses`);
-      return RESPONSE.encode(await digestAt(index));
+      return DIGEST_REPLY.encode(await digestAt(index));
     };
     return { unary: new Map([[RaftServiceService.getDigest.path, answer]]) };
   }
@@ -50,9 +36,9 @@ export class DigestExchange {
   /** Asks the master at `address` and waits as long as it lives. @throws SluiceError */
   async ask(address: string, index: number): Promise<StateDigest> {
     const { clusterId, token, clock } = this.#options;
-    const request = REQUEST.encode({ clusterId, index });
+    const request = DIGEST_REQUEST.encode({ clusterId, index });
     const deadlineMs = clock.wallMs() + CONNECT_MS;
     const path = RaftServiceService.getDigest.path;
-    return RESPONSE.decode(await callMaster({ address, token, path, request, deadlineMs, whileConnected: true }));
+    return DIGEST_REPLY.decode(await callMaster({ address, token, path, request, deadlineMs, whileConnected: true }));
   }
 }

@@ -147,7 +147,10 @@ describe('completion', () => {
     ['sluice fs c', ['cat', 'cp', 'count', 'chmod', 'chown', 'checksum']],
     ['sluice fs ls --r', ['--recursive']],
     ['sluice --json fs mk', ['mkdir']],
-    ['sluice admin quorum ', ['info', 'transfer', '--master', '--user', '--config', '--set', '--json', '--help']],
+    [
+      'sluice admin quorum ',
+      ['info', 'transfer', 'compare', '--master', '--user', '--config', '--set', '--json', '--help'],
+    ],
   ])('bash completes %s', async (line, wanted) => {
     expect(await words(line)).toEqual(wanted);
   });

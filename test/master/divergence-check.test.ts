@@ -6,6 +6,7 @@ import type { SluiceError } from '../../src/model/errors.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { decodeRow, encodeRow } from '../../src/wire/codec/state.ts';
 import type { MetadataChannel } from '../../src/wire/metadata-channel.ts';
+import { Shell } from '../cli/shell.ts';
 import { createFile, makeDirectory } from '../support/requests.ts';
 import { common, PATIENCE, RealMasters, ready, type ThreeMasters } from './real-masters.ts';
 
@@ -123,6 +124,30 @@ test('a standby whose state was altered is found, stops, and does not start with
     code: 'CORRUPT',
     message: expect.stringMatching(new RegExp(`^The state of master ${name} differs .* stop this master, move`)),
   });
+});
+
+test('operators ask for a comparison, whoever they ask first, and are told who is missing', async () => {
+  const { masters, names, addresses, leader } = await withFiles({ 'master.digest.interval': 'never' });
+  const admin = new AdminChannel({ masters: addresses, ...common });
+  const round = await admin.compare();
+  expect(round).toMatchObject({ outcome: 'same', reports: names.map((member) => ({ member })) });
+  expect(new Set(round.reports.map(({ digest }) => digest?.digest)).size).toBe(1);
+  expect(round.reports[0]?.digest?.rows).toBeGreaterThan(6);
+  const away = (leader + 1) % 3;
+  await masters[away]?.close();
+  const without = await admin.compare();
+  expect(without.outcome).toBe('incomplete');
+  expect(without.index).toBeGreaterThan(round.index);
+  expect(without.reports[away]?.digest).toBeUndefined();
+  expect(without.reports[away]?.missing).toMatch(/cannot be reached/);
+  const shell = Shell.alone();
+  real.own(() => shell[Symbol.asyncDispose]());
+  const command = ['admin', 'quorum', 'compare', '--set', `client.masters=${addresses.join(',')}`];
+  const { code, out } = await shell.run(...command);
+  expect(code).toBe(75);
+  expect(out).toMatch(new RegExp(`^${names[leader]} +[0-9a-f]{12} +[0-9]+ *$`, 'm'));
+  expect(out).toMatch(new RegExp(`^${names[away]} +- +- +.*cannot be reached`, 'm'));
+  expect(out).toMatch(/^entry [0-9]+: the states that could be compared are the same$/m);
 });
 
 test('a leader whose state was altered finds that it is wrong, and stops', async () => {

@@ -1,5 +1,5 @@
 import { formatBytes, formatDuration } from '../../base/units.ts';
-import type { ClusterReport, QuorumInfo } from '../../model/report.ts';
+import type { ClusterReport, DigestRound, QuorumInfo } from '../../model/report.ts';
 import type { CommandGroup, CommandSpec } from '../command-spec.ts';
 import type { Row } from '../table.ts';
 
@@ -55,10 +55,35 @@ const quorumTransferCommand: CommandSpec = {
   },
 };
 
+const quorumCompareCommand: CommandSpec = {
+  name: 'compare',
+  summary: 'read the states of all masters and tell whether they are the same; a master that is wrong stops',
+  async run(context) {
+    const round = await (await context.admin()).compare();
+    if (context.json) await context.out.json(round);
+    else {
+      await context.out.table([['master', 'digest', 'rows', ''], ...round.reports.map(stateRow)]);
+      await context.out.lines(['', `entry ${round.index}: ${COMPARED[round.outcome].said}`]);
+    }
+    return COMPARED[round.outcome].exit;
+  },
+};
+
+const COMPARED: Readonly<Record<DigestRound['outcome'], { readonly said: string; readonly exit: number }>> = {
+  same: { said: 'all states are the same', exit: 0 },
+  incomplete: { said: 'the states that could be compared are the same', exit: 75 },
+  different: { said: 'states differ: see the logs of the masters', exit: 70 },
+};
+
+function stateRow({ member, digest, missing }: DigestRound['reports'][number]): Row {
+  if (digest === undefined) return [member, '-', '-', missing ?? ''];
+  return [member, digest.digest.slice(0, 12), String(digest.rows), ''];
+}
+
 const quorumGroup: CommandGroup = {
   name: 'quorum',
   summary: 'look after the masters',
-  commands: [quorumInfoCommand, quorumTransferCommand],
+  commands: [quorumInfoCommand, quorumTransferCommand, quorumCompareCommand],
 };
 
 /** `sluice admin`. */

@@ -20,10 +20,28 @@ import {
 } from "@grpc/grpc-js";
 import { QuorumInfo } from "./journal.ts";
 import { WorkerStatus } from "./model.ts";
+import { StateDigest } from "./raft.ts";
 
 export const protobufPackage = "sluice.v1";
 
 export const protobufFileName = "sluice/v1/admin.proto";
+
+export const StatesOutcome = {
+  STATES_OUTCOME_UNSPECIFIED: 0,
+  STATES_OUTCOME_SAME: 1,
+  STATES_OUTCOME_DIFFERENT: 2,
+  /** STATES_OUTCOME_INCOMPLETE - Not all masters could be compared; those that could are the same. */
+  STATES_OUTCOME_INCOMPLETE: 3,
+} as const;
+
+export type StatesOutcome = typeof StatesOutcome[keyof typeof StatesOutcome];
+
+export namespace StatesOutcome {
+  export type STATES_OUTCOME_UNSPECIFIED = typeof StatesOutcome.STATES_OUTCOME_UNSPECIFIED;
+  export type STATES_OUTCOME_SAME = typeof StatesOutcome.STATES_OUTCOME_SAME;
+  export type STATES_OUTCOME_DIFFERENT = typeof StatesOutcome.STATES_OUTCOME_DIFFERENT;
+  export type STATES_OUTCOME_INCOMPLETE = typeof StatesOutcome.STATES_OUTCOME_INCOMPLETE;
+}
 
 export interface GetReportRequest {
 }
@@ -35,6 +53,27 @@ export interface GetReportResponse {
   readonly inodeCount: number;
   readonly mountCount: number;
   readonly workers: readonly WorkerStatus[];
+}
+
+export interface CompareStatesRequest {
+}
+
+export interface CompareStatesResponse {
+  /** The entry. */
+  readonly index: number;
+  readonly outcome: StatesOutcome;
+  readonly reports: readonly StateReport[];
+}
+
+export interface StateReport {
+  /** Name of the master. */
+  readonly member: string;
+  /** Absent when there is none. */
+  readonly digest:
+    | StateDigest
+    | undefined;
+  /** Why there is none. */
+  readonly missing: string;
 }
 
 function createBaseGetReportRequest(): GetReportRequest {
@@ -173,6 +212,177 @@ export const GetReportResponse: MessageFns<GetReportResponse> = {
   },
 };
 
+function createBaseCompareStatesRequest(): CompareStatesRequest {
+  return {};
+}
+
+export const CompareStatesRequest: MessageFns<CompareStatesRequest> = {
+  encode(_: CompareStatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareStatesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareStatesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCompareStatesResponse(): CompareStatesResponse {
+  return { index: 0, outcome: 0, reports: [] };
+}
+
+export const CompareStatesResponse: MessageFns<CompareStatesResponse> = {
+  encode(message: CompareStatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint64(message.index);
+    }
+    if (message.outcome !== 0) {
+      writer.uint32(16).int32(message.outcome);
+    }
+    for (const v of message.reports) {
+      StateReport.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareStatesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareStatesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reports.push(StateReport.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStateReport(): StateReport {
+  return { member: "", digest: undefined, missing: "" };
+}
+
+export const StateReport: MessageFns<StateReport> = {
+  encode(message: StateReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.member !== "") {
+      writer.uint32(10).string(message.member);
+    }
+    if (message.digest !== undefined) {
+      StateDigest.encode(message.digest, writer.uint32(18).fork()).join();
+    }
+    if (message.missing !== "") {
+      writer.uint32(26).string(message.missing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateReport() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.member = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = StateDigest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.missing = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** What operators ask a master. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
@@ -186,11 +396,30 @@ export const AdminServiceService = {
     responseSerialize: (value: GetReportResponse): Buffer => Buffer.from(GetReportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetReportResponse => GetReportResponse.decode(value),
   },
+  /**
+   * Compares the states of all masters at one entry of the journal. Takes as long as reading them takes. Only the leader
+   * does it.
+   */
+  compareStates: {
+    path: "/sluice.v1.AdminService/CompareStates" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CompareStatesRequest): Buffer => Buffer.from(CompareStatesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CompareStatesRequest => CompareStatesRequest.decode(value),
+    responseSerialize: (value: CompareStatesResponse): Buffer =>
+      Buffer.from(CompareStatesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CompareStatesResponse => CompareStatesResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /** The cluster as the leader sees it. */
   getReport: handleUnaryCall<GetReportRequest, GetReportResponse>;
+  /**
+   * Compares the states of all masters at one entry of the journal. Takes as long as reading them takes. Only the leader
+   * does it.
+   */
+  compareStates: handleUnaryCall<CompareStatesRequest, CompareStatesResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -209,6 +438,25 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetReportResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Compares the states of all masters at one entry of the journal. Takes as long as reading them takes. Only the leader
+   * does it.
+   */
+  compareStates(
+    request: CompareStatesRequest,
+    callback: (error: ServiceError | null, response: CompareStatesResponse) => void,
+  ): ClientUnaryCall;
+  compareStates(
+    request: CompareStatesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CompareStatesResponse) => void,
+  ): ClientUnaryCall;
+  compareStates(
+    request: CompareStatesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CompareStatesResponse) => void,
   ): ClientUnaryCall;
 }
 
