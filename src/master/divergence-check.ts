@@ -30,6 +30,8 @@ export interface DivergenceCheckParts {
   view(): StateView;
   /** Asks another master; waits as long as it lives. */
   ask(address: string, index: number): Promise<StateDigest>;
+  /** This master cannot read its state: it must stop. */
+  stop(error: SluiceError): void;
   /** The state of this master is wrong: it must stop, and not start with this state again. */
   condemn(error: SluiceError): void;
 }
@@ -160,7 +162,7 @@ export class DivergenceCheck {
 
   #failed(thrown: unknown): void {
     const error = SluiceError.from(thrown);
-    if (error.code === 'CORRUPT') this.#parts.condemn(error);
+    if (error.code === 'CORRUPT') this.#parts.stop(error);
     else if (error.code !== 'CANCELLED') this.#parts.log.error({ err: error }, 'the digest of the state was not taken');
   }
 

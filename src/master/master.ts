@@ -206,6 +206,7 @@ function newServices(parts: MasterParts, state: Journal, digests: DigestExchange
     state,
     view: () => state.state.view(),
     ask: (address, index) => digests.ask(address, index),
+    stop: (error) => state.fail(withWayOut(error)),
     condemn: (error) => condemn(state, error, logger),
     addressOf: (member) => clientAddressIn(state.members, member),
     patienceMs: parts.quorum.electionTimeout / 3,
@@ -233,7 +234,7 @@ function condemn(journal: Journal, error: SluiceError, log: Logger): void {
   journal.state.condemn(error.message).catch((err: unknown) => {
     log.error({ err }, 'that the state must not be used any more could not be noted in it');
   });
-  journal.fail(SluiceError.from(withWayOut(error)));
+  journal.fail(withWayOut(error));
 }
 
 /** @throws SluiceError INVALID_ARGUMENT */

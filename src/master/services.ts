@@ -28,7 +28,7 @@ import { UfsRegistry } from './ufs-registry.ts';
 import { UfsSync } from './ufs-sync.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
-export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'condemn'> {
+export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'stop' | 'condemn'> {
   readonly state: ReplicatedState;
   readonly clusterId: string;
   readonly superusers: Superusers;
@@ -106,6 +106,7 @@ export class MasterServices implements Closeable {
       metrics,
       view: parts.view,
       ask: parts.ask,
+      stop: parts.stop,
       condemn: parts.condemn,
     });
     this.compare = () => gate.guarded(() => this.divergence.compare());

@@ -62,6 +62,20 @@ async function alter(name: string): Promise<void> {
   await level.close();
 }
 
+/** Damages a row of a stopped master that nobody reads otherwise. */
+async function damage(name: string): Promise<void> {
+  const folder = join(real.folder, name, 'state');
+  const level = await LevelDatabase.openText(folder, { blockCacheBytes: 0, writeBufferBytes: 1 << 20 });
+  for await (const [key, bytes] of level.range({ gte: 'p', lt: 'q', reverse: true, limit: 1 })) {
+    const batch = level.batch();
+    const wrong = new Uint8Array(bytes);
+    wrong[wrong.length - 1] = (wrong[wrong.length - 1] ?? 0) ^ 1;
+    batch.put(key, wrong);
+    await batch.write({ sync: true });
+  }
+  await level.close();
+}
+
 const portOf = ({ addresses }: ThreeMasters, i: number) => ({ 'master.port': addresses[i]?.split(':')[1] ?? '' });
 
 async function leaderOf({ masters }: { masters: readonly Master[] }): Promise<number> {
@@ -148,6 +162,23 @@ test('operators ask for a comparison, whoever they ask first, and are told who i
   expect(out).toMatch(new RegExp(`^${names[leader]} +[0-9a-f]{12} +[0-9]+ *$`, 'm'));
   expect(out).toMatch(new RegExp(`^${names[away]} +- +- +.*cannot be reached`, 'm'));
   expect(out).toMatch(/^entry [0-9]+: the states that could be compared are the same$/m);
+});
+
+test('a standby that cannot read a row stops', async () => {
+  const three = await withFiles(SETTINGS);
+  const { masters, names, addresses, leader } = three;
+  const bad = (leader + 1) % 3;
+  const name = names[bad] ?? '';
+  await masters[bad]?.close();
+  await damage(name);
+  const stopped = new Promise<SluiceError>((resolve) => {
+    real.start(name, { ...three.settings, ...portOf(three, bad) }, { onFatal: resolve }).catch(resolve);
+  });
+  expect(await stopped).toMatchObject({
+    code: 'CORRUPT',
+    message: expect.stringMatching(/^Row "p\w+" of the state cannot be read: .* stop this master, move/),
+  });
+  await real.channel(addresses).call('makeDirectory', makeDirectory('/on'));
 });
 
 test('a leader whose state was altered finds that it is wrong, and stops', async () => {
