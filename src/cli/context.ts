@@ -2,8 +2,10 @@ import type { FileSystem } from '../client/file-system.ts';
 import type { Config } from '../host/config/load.ts';
 import { nodeTimers } from '../host/node-timers.ts';
 import { systemClock } from '../host/system-clock.ts';
+import type { QuorumInfo } from '../model/report.ts';
 import type { AdminChannel } from '../wire/admin-channel.ts';
 import { securityOptions } from '../wire/options.ts';
+import type { SnapshotChannel } from '../wire/snapshot-channel.ts';
 import { clientSettings, configure, type GlobalFlags } from './configuration.ts';
 import { Output } from './output.ts';
 import type { World } from './world.ts';
@@ -51,6 +53,33 @@ export class CommandContext {
     return new AdminChannel({ masters, token, timeoutMs, clock: systemClock, timers: nodeTimers, random });
   }
 
+  /**
+   * The snapshots of a master, a standby if one answers. Whoever asks ends the link.
+   * @throws SluiceError TIMED_OUT or UNAVAILABLE when no master answers
+   */
+  async snapshots(): Promise<{ readonly link: SnapshotChannel; readonly master: string }> {
+    const [{ AdminChannel }, { SnapshotChannel }] = await Promise.all([
+      import('../wire/admin-channel.ts'),
+      import('../wire/snapshot-channel.ts'),
+    ]);
+    const { masters, masterTimeoutMs: timeoutMs } = clientSettings(this.world, this.config());
+    const { token } = this.config().values(securityOptions);
+    const random = { next: () => Math.random() };
+    const parts = { token, timeoutMs, clock: systemClock, timers: nodeTimers, random };
+    const asked = await Promise.allSettled(
+      masters.map(async (address) => ({
+        address,
+        info: await new AdminChannel({ ...parts, masters: [address] }).quorum(),
+      })),
+    );
+    const answered = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    answered.sort((a, b) => rank(b.info) - rank(a.info) || b.info.appliedIndex - a.info.appliedIndex);
+    const [best] = answered;
+    if (best === undefined) throw (asked[0] as PromiseRejectedResult).reason;
+    const link = new SnapshotChannel({ address: best.address, clusterId: '', token, clock: systemClock });
+    return { link, master: best.info.self };
+  }
+
   async close(): Promise<void> {
     const files = await this.#files?.catch(() => undefined);
     await files?.close();
@@ -63,4 +92,10 @@ export class CommandContext {
     const { FileSystem } = await import('../client/file-system.ts');
     return FileSystem.connect({ ...settings, token });
   }
+}
+
+/** Whom to ask first: a standby that hears a leader, then the leader. */
+function rank({ self, leader }: QuorumInfo): number {
+  if (leader === '') return 0;
+  return leader === self ? 1 : 2;
 }

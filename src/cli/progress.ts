@@ -39,6 +39,7 @@ export async function showCount(stream: TextStream, what: string): Promise<Count
       if (total < SHOWN_FROM_COUNT) return;
       if (!shown) bar.start(total, done);
       shown = true;
+      bar.setTotal(total);
       bar.update(done);
     },
     stop() {

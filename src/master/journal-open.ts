@@ -10,10 +10,9 @@ import { DEFAULT_RAFT_LIMITS, type RaftLimits } from '../raft/options.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Transport, TransportListener } from '../raft/transport.ts';
 import { Journal } from './journal.ts';
-import { LevelLogStore } from './level-log-store.ts';
 import { LevelStateStore } from './level-state-store.ts';
+import { newLogStore } from './new-log-store.ts';
 import type { journalOptions, quorumOptions } from './options.ts';
-import { SegmentLogStore } from './segment-log-store.ts';
 import type { SnapshotLink } from './snapshot-exchange.ts';
 import { resumeInstall } from './snapshot-install.ts';
 import { checkStatePosition } from './state-position.ts';
@@ -68,10 +67,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
   const limits = raftLimits(quorum);
   // The state store may fail before there is a journal to stop.
   let fatal = (error: SluiceError): void => environment.onFatal(error);
-  const newLog = () =>
-    values.store === 'level'
-      ? new LevelLogStore(`${folder}/journal`)
-      : new SegmentLogStore(`${folder}/journal`, { segmentBytes: values.segmentSize });
+  const newLog = () => newLogStore(folder, values);
   if (await resumeInstall(folder, newLog)) logger.info({ folder }, 'the install of a snapshot was finished');
   const state = await LevelStateStore.open({
     folder: `${folder}/state`,

@@ -9,12 +9,14 @@ import type { LogStore } from '../raft/log-store.ts';
 import type { MemberInfo } from '../raft/membership.ts';
 import type { LogIndex, Position } from '../raft/position.ts';
 import { applyEntry } from './apply-entry.ts';
+import { beginLog } from './begin-log.ts';
 import { clusterIdOf, newMemberId } from './cluster-id.ts';
 import { type BornBinding, readBinding, writeBinding } from './folder-binding.ts';
 import type { InspectionProgress, JournalInspection } from './journal-inspection.ts';
 import { journalFiles, storeKindOf } from './journal-store-kind.ts';
 import { LevelLogStore } from './level-log-store.ts';
 import { LevelStateStore } from './level-state-store.ts';
+import { renewNamespace } from './renewed-namespace.ts';
 import { SegmentLogStore } from './segment-log-store.ts';
 
 /** What a recovery would keep. */
@@ -42,11 +44,6 @@ export interface Recovery {
   readonly position: Position;
 }
 
-/**
- * Numbers that a new cluster passes over: files that were made behind the end of this journal had some of them, and
- * what workers keep of those files must never be taken for another's.
- */
-const INODE_IDS_PASSED_OVER = 2 ** 32;
 /** Ends the name of a folder that is not complete. */
 const UNFINISHED = '.unfinished';
 
@@ -172,8 +169,9 @@ export class JournalRecovery {
     const cluster = state.get('cluster', '');
     if (cluster !== undefined) {
       const counters = must(state.get('counters', ''), 'A formatted namespace has counters');
-      state.put('cluster', '', { ...cluster, clusterId });
-      state.put('counters', '', { ...counters, nextInodeId: counters.nextInodeId + INODE_IDS_PASSED_OVER });
+      const renewed = renewNamespace(cluster, counters, clusterId);
+      state.put('cluster', '', renewed.cluster);
+      state.put('counters', '', renewed.counters);
     }
     state.putMembership({ voters: [info.id], outgoing: [], learners: [], members: [info] });
     state.finishEntry(position);
@@ -182,13 +180,7 @@ export class JournalRecovery {
   async #beginJournal(folder: string, position: Position): Promise<void> {
     const kind = storeKindOf(await journalFiles(this.#inspection.folder.at('journal')));
     const log: LogStore = kind === 'segments' ? new SegmentLogStore(folder) : new LevelLogStore(folder);
-    await log.open();
-    try {
-      await log.write({ ballot: { term: position.term, votedFor: undefined }, entries: [], commit: 0 });
-      await log.reset(position);
-    } finally {
-      await log.close();
-    }
+    await beginLog(log, position, position.term);
   }
 }
 

@@ -196,8 +196,10 @@ export class WorkerRegistry {
   #reconcile(stream: Stream, fileIds: readonly InodeId[]): void {
     const { state } = this.#parts.state;
     const next = state.get('counters', '')?.nextInodeId ?? 0;
-    const gone = fileIds.filter((id) => id < next && state.get('place', idKey(id)) === undefined);
-    const unknown = fileIds.reduce((count, id) => (id >= next ? count + 1 : count), 0);
+    const skipped = state.get('cluster', '')?.skippedIds ?? [];
+    const made = (id: InodeId) => id < next && !skipped.some(({ from, below }) => id >= from && id < below);
+    const gone = fileIds.filter((id) => made(id) && state.get('place', idKey(id)) === undefined);
+    const unknown = fileIds.reduce((count, id) => (made(id) ? count : count + 1), 0);
     if (unknown > 0) {
       const fields = { worker: stream.worker?.id, files: unknown };
       this.#parts.log.warn(fields, 'a worker protects files that this cluster has never made, they are left alone');

@@ -55,6 +55,10 @@ export interface MountIndexEntry {
 interface ClusterRow {
   readonly clusterId: string;
   readonly formattedMs: number;
+  /** How often the namespace came out of a backup: 0 when absent. What was known of an earlier epoch may be wrong. */
+  readonly epoch?: number;
+  /** Numbers of inodes that a restore has passed over, because a future that it lost may have used them. */
+  readonly skippedIds?: readonly { readonly from: InodeId; readonly below: InodeId }[];
 }
 
 /** Counters, one row with key ''. */

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { renewNamespace } from '../../src/master/renewed-namespace.ts';
 import type { SluiceError } from '../../src/model/errors.ts';
 import type { WorkerRegistration } from '../../src/model/worker.ts';
 import type { LeaderMessage, WorkerMessage } from '../../src/wire/registry-messages.ts';
@@ -241,5 +242,23 @@ describe('what workers are told', () => {
     expect(worker.heard).toEqual([{ kind: 'forget', fileIds: [gone] }]);
     worker.say({ kind: 'protectedFiles', fileIds: [kept] });
     expect(worker.heard.length).toBe(1);
+  });
+
+  it('spares what a cluster made that was restored to an earlier state', async () => {
+    const worker = await FakeWorker.registered(master, W1);
+    const { state } = master.state;
+    const before = state.get('counters', '')!;
+    const renewed = renewNamespace(state.get('cluster', '')!, before, 'test');
+    state.put('cluster', '', renewed.cluster);
+    state.put('counters', '', renewed.counters);
+    const create = createFile('/gone', { writeType: 'MUST_CACHE', empty: true });
+    const gone = (await master.ask('createFile', create)).id;
+    expect(gone).toBe(renewed.counters.nextInodeId);
+    await master.ask('delete', deletion('/gone'));
+    await turns();
+    worker.heard.length = 0;
+    const { nextInodeId: lost } = before;
+    worker.say({ kind: 'protectedFiles', fileIds: [lost, lost + 1_000, gone - 1, gone] });
+    expect(worker.heard).toEqual([{ kind: 'forget', fileIds: [gone] }]);
   });
 });

@@ -2,6 +2,8 @@ import { formatBytes, formatDuration } from '../../base/units.ts';
 import type { ClusterReport, DigestRound, QuorumInfo } from '../../model/report.ts';
 import type { CommandGroup, CommandSpec } from '../command-spec.ts';
 import type { Row } from '../table.ts';
+import { backupCommand } from './backup.ts';
+import { restoreCommand } from './restore.ts';
 
 const reportCommand: CommandSpec = {
   name: 'report',
@@ -90,7 +92,7 @@ const quorumGroup: CommandGroup = {
 export const adminGroup: CommandGroup = {
   name: 'admin',
   summary: 'look after a cluster',
-  commands: [reportCommand, quorumGroup],
+  commands: [reportCommand, quorumGroup, backupCommand, restoreCommand],
 };
 
 function headLines(report: ClusterReport): string[] {

@@ -119,7 +119,12 @@ const ROWS: { readonly [T in TableName]: Shape<Tables[T]> } = {
   }),
   trash: row({ id: number }),
   mountIndex: row({ mounts: listOf(row<MountIndexEntry>({ id: number, path: text, uri: text, endpoint: text })) }),
-  cluster: row({ clusterId: text, formattedMs: number }),
+  cluster: row({
+    clusterId: text,
+    formattedMs: number,
+    epoch: optional(number),
+    skippedIds: optional(listOf(row({ from: number, below: number }))),
+  }),
   counters: row({
     nextInodeId: number,
     nextMountId: number,
