@@ -423,7 +423,9 @@ describe('a directory', () => {
     put('a', 'x');
     await mounted(INTERVAL_MS);
     master.state.before = (command) => {
-      if (command.kind === 'loadMetadata') throw new SluiceError('NOT_LEADER', 'lost');
+      if (command.kind !== 'loadMetadata') return;
+      master.state.lead(false);
+      throw new SluiceError('NOT_LEADER', 'lost');
     };
     await expect(names()).rejects.toMatchObject({ code: 'NOT_LEADER' });
   });

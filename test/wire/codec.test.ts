@@ -383,7 +383,17 @@ test('what workers and the leader say comes back as it was', () => {
 
 test('reports come back as they were', () => {
   const role = fc.constantFrom('leader', 'follower', 'candidate', 'preCandidate', 'learner', 'unknown');
-  const member = fc.record({ id: text, address: text, role, matchIndex: signed, lastContactMs: signed });
+  const member = fc.record({
+    id: text,
+    identity: text,
+    address: text,
+    clientAddress: text,
+    role,
+    vote: fc.constantFrom('voter', 'learner', 'joining', 'leaving'),
+    priority: count,
+    matchIndex: signed,
+    lastContactMs: signed,
+  });
   const quorum = fc.record({
     clusterId: text,
     self: text,
@@ -392,6 +402,7 @@ test('reports come back as they were', () => {
     commitIndex: count,
     appliedIndex: count,
     lastIndex: count,
+    changing: fc.boolean(),
     members: fc.array(member, { maxLength: 3 }),
   });
   const report = fc.record({
