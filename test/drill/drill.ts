@@ -19,6 +19,8 @@ export interface Ground {
   readonly smallDisks: SmallDisks;
   /** Creates one file. */
   probe(): Promise<void>;
+  /** Creates `count` files with long names, many at a time. */
+  burst(count: number): Promise<void>;
   /** Resolves when writers were acknowledged `count` more files. */
   progress(count: number): Promise<void>;
   /** Something that must not have happened. */
@@ -28,8 +30,12 @@ export interface Ground {
 export interface Fault {
   readonly name: string;
   readonly needs?: 'network' | 'faulty disks' | 'small disks';
+  /** Of all processes, from the start. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** No master may have to campaign because of it. */
   readonly keepsLeader?: boolean;
+  /** What has to be done before; its elections do not count. */
+  prepare?(ground: Ground): Promise<void>;
   /**
    * Does the damage, waits until it was survived, and repairs it.
    * @returns from the damage to the next acknowledged create, or the slowest create around it, in ms
@@ -69,6 +75,11 @@ export interface DrillResult {
 
 const WAIT_MS = 30_000;
 const SETTLE_MS = 60_000;
+const BURST_LANES = 128;
+/** Gives rows some weight. */
+const LONG_SUFFIX = '-long'.repeat(40);
+/** Of no bytes. */
+const NOTHING = digestOf(new Uint8Array(0));
 
 /**
  * Writers create files with content while the masters suffer, again and again. Afterwards every acknowledged file must
@@ -88,7 +99,10 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
       folder,
       masters: options.masters ?? 3,
       workers: 2,
-      settings: { 'master.root.ufs': `file://${storage}` },
+      settings: Object.assign(
+        { 'master.root.ufs': `file://${storage}` },
+        ...options.faults.map(({ settings }) => settings ?? {}),
+      ),
       proxied: needs.has('network'),
       masterOwn: (name) => faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {}),
     });
@@ -111,14 +125,22 @@ async function underLoad(
   const stop = new AbortController();
   const recorded = new RecordedClients(cluster.addresses);
   let probes = 0;
+  const probeNext = (suffix = ''): Promise<void> => {
+    probes += 1;
+    return probe(files, ledger, `/drill/probe-${probes}${suffix}`);
+  };
   const ground: Ground = {
     cluster,
     network: cluster.network as MasterNetwork,
     faultyDisks: faultyDisks as FaultyDisks,
     smallDisks,
-    probe: () => {
-      probes += 1;
-      return probe(files, ledger, `/drill/probe-${probes}`);
+    probe: () => probeNext(),
+    burst: async (count) => {
+      let left = count;
+      const lane = async (): Promise<void> => {
+        for (; left > 0; await probeNext(LONG_SUFFIX)) left -= 1;
+      };
+      await Promise.all(Array.from({ length: BURST_LANES }, lane));
     },
     progress: (count) => acknowledgedBeyond(ledger, ledger.size + count),
     surprise: (what) => ledger.surprise(what),
@@ -132,11 +154,13 @@ async function underLoad(
     for (let round = 0; round < options.rounds; round += 1) {
       const fault = options.faults[round % options.faults.length] as Fault;
       await ground.progress(options.writers);
+      const reached = await termOf(cluster);
+      await fault.prepare?.(ground);
       const before = await termOf(cluster);
       const gap = await fault.inflict(ground);
       await cluster.waitUntilReady();
       const after = await termOf(cluster);
-      falseElections += before - term + (fault.keepsLeader ? after - before : 0);
+      falseElections += reached - term + (fault.keepsLeader ? after - before : 0);
       term = after;
       gapsMs.push(gap);
       options.onRound?.(round, fault, gap);
@@ -247,13 +271,18 @@ type Audit = Pick<DrillResult, 'acknowledged' | 'unanswered' | 'lost' | 'duplica
 async function audit(files: FileSystem, ledger: Ledger): Promise<Audit> {
   let lost = 0;
   let wrongBytes = 0;
-  const listed = new Map<string, number>();
-  for await (const status of files.list('/drill')) listed.set(status.path, (listed.get(status.path) ?? 0) + 1);
+  let twice = 0;
+  const lengths = new Map<string, number>();
+  for await (const { path, lengthBytes } of files.list('/drill')) {
+    if (lengths.has(path)) twice += 1;
+    lengths.set(path, lengthBytes);
+  }
   for (const [path, digest] of ledger.entries()) {
-    if (!listed.has(path)) lost += 1;
+    const length = lengths.get(path);
+    if (length === undefined) lost += 1;
+    else if (length === 0) wrongBytes += digest === NOTHING ? 0 : 1;
     else if (digestOf(await files.readFile(path)) !== digest) wrongBytes += 1;
   }
-  const twice = [...listed.values()].filter((count) => count > 1).length;
   return {
     acknowledged: ledger.size,
     unanswered: ledger.unanswered,

@@ -10,6 +10,7 @@ import { type Fault, runDrill } from './drill.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
 import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
+import { SNAPSHOTS } from './snapshot-faults.ts';
 import { runSteady } from './steady.ts';
 
 const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
@@ -25,6 +26,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   'disk-full': FULL_DISKS,
   'disk-stall': STALLED_DISKS,
   'fsync-error': FAILING_SYNCS,
+  snapshot: SNAPSHOTS,
 };
 
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from '../drill/disk-faults.ts';
 import { type Fault, runDrill } from '../drill/drill.ts';
+import { SNAPSHOTS } from '../drill/snapshot-faults.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 
-async function survive(faults: readonly Fault[]): Promise<void> {
-  const result = await runDrill({ rounds: 2 * faults.length, faults, writers: 4 });
+async function survive(faults: readonly Fault[], times = 2): Promise<void> {
+  const result = await runDrill({ rounds: times * faults.length, faults, writers: 4 });
   const { surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes } = result;
   expect({ surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes }).toEqual({
     surprises: [],
@@ -41,3 +42,5 @@ describe('disks of masters', () => {
     await survive(FULL_DISKS);
   });
 });
+
+test('a standby that missed a lot gets a snapshot, whoever dies meanwhile', () => survive(SNAPSHOTS, 1), 300_000);
