@@ -130,7 +130,7 @@ function planLines({ folder, member, clusterId, last, commit }: RecoveryPlan): s
     unsure === 0
       ? 'It knows all its entries to be committed.'
       : `It does not know whether its last ${unsure} entries were committed: they take effect.`,
-    'Data of lost files that only workers have (MUST_CACHE) is lost with them.',
+    'What only workers have of lost files (MUST_CACHE) stays on them, but no file leads to it.',
     'No master of the old cluster may ever serve clients again.',
   ];
 }
