@@ -52,6 +52,7 @@ export class LevelRows {
   /** Of `#youngBytes`, what could not be forgotten because it was not on disk. */
   #carriedBytes = 0;
   #version = 0;
+  #losses = 0;
   #changed = new ChangedSlots();
   #flushing = new ChangedSlots();
 
@@ -64,6 +65,11 @@ export class LevelRows {
   /** Bytes held, roughly. Above the limit by no more than what two flushes write. */
   get bytes(): number {
     return this.#youngBytes + this.#oldBytes;
+  }
+
+  /** Grows when rows that were not changed leave memory. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** Grows with each change. */
@@ -92,8 +98,8 @@ export class LevelRows {
     return slot !== undefined && slot.version <= version ? slot.row : undefined;
   }
 
-  /** Keeps a row that was read from the disk; its encoded length stands for the size of the object. */
-  keep(table: TableName, key: string, row: object, encodedBytes: number): void {
+  /** Keeps what the disk has, or that it has nothing; the row's encoded length stands for the size of the object. */
+  keep(table: TableName, key: string, row: object | undefined, encodedBytes: number): void {
     const bytes = SLOT_OVERHEAD_BYTES + 2 * key.length + 2 * encodedBytes;
     this.#add({ table, key, row, state: 'clean', flushing: false, version: this.#version, bytes });
     this.#rotate();
@@ -212,6 +218,7 @@ export class LevelRows {
 
   #rotate(): void {
     if (this.#youngBytes - this.#carriedBytes < this.#halfBytes) return;
+    this.#losses += 1;
     for (const generations of Object.values(this.#tables)) {
       generations.old = generations.young;
       generations.young = new Map();

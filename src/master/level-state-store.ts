@@ -115,8 +115,12 @@ export class LevelStateStore implements StateStore, StateScanner {
   get<T extends KeyedTable>(table: T, key: string): Tables[T] | undefined {
     const known = this.#rows.find(table, key);
     if (known !== undefined) return known.row as Tables[T] | undefined;
+    if (this.#rows.isNowhere(table, key)) return undefined;
     const bytes = this.#database.getSync(TABLE_LETTERS[table] + key);
-    if (bytes === undefined) return undefined;
+    if (bytes === undefined) {
+      this.#rows.keepAbsence(table, key);
+      return undefined;
+    }
     const row = decodeRow(table, bytes);
     this.#rows.keep(table, key, row, bytes);
     return row;

@@ -37,6 +37,7 @@ export class PackedRows {
   readonly #halfBytes: number;
   #young = new Generation();
   #old = new Generation();
+  #losses = 0;
 
   constructor(maxBytes: number) {
     this.#halfBytes = maxBytes / 2;
@@ -44,6 +45,11 @@ export class PackedRows {
 
   get bytes(): number {
     return this.#young.bytes + this.#old.bytes;
+  }
+
+  /** Grows when rows leave memory. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** Changes that no flush has taken, and some that were overtaken by others. */
@@ -125,6 +131,7 @@ export class PackedRows {
 
   #rotate(): void {
     if (this.#young.bytes <= this.#halfBytes || this.#old.written < this.#old.count) return;
+    if (this.#old.count > 0) this.#losses += 1;
     this.#old = this.#young;
     this.#young = new Generation();
   }

@@ -1,5 +1,6 @@
 import type { LevelBatch } from '../host/level-database.ts';
-import type { KeyedTable, TableName, Tables } from '../model/state-store.ts';
+import type { DirectoryInode } from '../model/inode.ts';
+import { dentryPrefix, type KeyedTable, type TableName, type Tables } from '../model/state-store.ts';
 import { decodeOwnRow, encodeRow } from '../wire/codec/state.ts';
 import { LevelRows, type RowChange } from './level-rows.ts';
 import { PACKED_KEY_LENGTH_MAX, PACKED_ROW_BYTES_MAX, PackedRows, type Pending } from './packed-rows.ts';
@@ -11,6 +12,7 @@ interface KnownRow {
   readonly row: object | undefined;
 }
 
+const DENTRY_PREFIX_LENGTH = dentryPrefix(0).length;
 const NO_ROW: KnownRow = Object.freeze({ row: undefined });
 
 /** All changes of a flush, as a batch takes them. */
@@ -27,6 +29,7 @@ export interface RowFlush {
 export class StateRows {
   readonly #objects: LevelRows;
   readonly #replies = new ReplyRows();
+  readonly #whole = new WholeFolders();
   readonly #packed: { readonly inode: PackedRows; readonly place: PackedRows };
 
   constructor(maxBytes: number) {
@@ -63,6 +66,11 @@ export class StateRows {
     return { row: decodeOwnRow(table, packed) };
   }
 
+  /** Whether there is no such row, of which nothing is known, not on the disk either. */
+  isNowhere(table: KeyedTable, key: string): boolean {
+    return table === 'inode' && this.#whole.has(key, this.#losses);
+  }
+
   /** A row as it was when `version` was, if that is in memory as an object. */
   asOf(version: number, table: TableName, key: string): object | undefined {
     return this.#objects.asOf(version, table, key);
@@ -75,6 +83,14 @@ export class StateRows {
     else this.#objects.keep(table, key, row, bytes.length);
   }
 
+  /**
+   * Keeps that the disk has no such row, of which nothing was known. Not of files: each is asked for once before it is
+   * made. But every operation asks for the mounts of a cluster that has none.
+   */
+  keepAbsence(table: KeyedTable, key: string): void {
+    if (this.#packedOf(table) === undefined) this.#objects.keep(table, key, undefined, 0);
+  }
+
   /** @param isNew Nothing has this key. */
   put<T extends KeyedTable>(table: T, key: string, row: Tables[T], isNew: boolean): void {
     const packed = this.#packedOf(table);
@@ -85,6 +101,7 @@ export class StateRows {
     const bytes = isPacked(key, row) ? encodeRow(table, row) : undefined;
     if (bytes === undefined || bytes.length > PACKED_ROW_BYTES_MAX) {
       const wasPacked = packed.forget(key);
+      if ('kind' in row && row.kind === 'directory' && isNew) this.#whole.begin(row, this.#losses);
       this.#objects.put(table, key, row, isNew && !wasPacked);
       return;
     }
@@ -157,6 +174,10 @@ export class StateRows {
     return found;
   }
 
+  get #losses(): number {
+    return this.#objects.losses + this.#packed.inode.losses;
+  }
+
   #collectReplies(prefix: string, which: Pending, found: Map<string, Tables['reply'] | undefined>): void {
     this.#replies.visit(which, (key, reply) => {
       if (key.startsWith(prefix)) found.set(key, reply);
@@ -165,6 +186,35 @@ export class StateRows {
 
   #packedOf(table: TableName): PackedRows | undefined {
     return table === 'inode' || table === 'place' ? this.#packed[table] : undefined;
+  }
+}
+
+const WHOLE_FOLDERS_MAX = 65_536;
+
+/**
+ * Directories that were empty when they were put, while no row has left memory since: all that they have is in memory.
+ * So a name that memory does not know need not be looked for on the disk, which most creations would do.
+ */
+class WholeFolders {
+  readonly #prefixes = new Set<string>();
+  #losses = 0;
+
+  begin(directory: DirectoryInode, losses: number): void {
+    if (directory.childCount > 0) return;
+    this.#check(losses);
+    if (this.#prefixes.size >= WHOLE_FOLDERS_MAX) this.#prefixes.clear();
+    this.#prefixes.add(dentryPrefix(directory.id));
+  }
+
+  has(key: string, losses: number): boolean {
+    this.#check(losses);
+    return this.#prefixes.has(key.slice(0, DENTRY_PREFIX_LENGTH));
+  }
+
+  #check(losses: number): void {
+    if (this.#losses === losses) return;
+    this.#losses = losses;
+    this.#prefixes.clear();
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { FileInode, Inode } from '../../src/model/inode.ts';
+import type { DirectoryInode, FileInode, Inode } from '../../src/model/inode.ts';
 import { compareKeys } from '../../src/model/path.ts';
 import { replyKey, type StateScanner, type StateStore, type Tables } from '../../src/model/state-store.ts';
 
@@ -37,7 +37,7 @@ export function inode(id: number): Inode {
   };
 }
 
-function directory(id: number): Inode {
+export function directory(id: number): DirectoryInode {
   const { lengthBytes, blockSizeBytes, complete, writeType, version, ...base } = inode(id) as FileInode;
   return { ...base, kind: 'directory', childCount: id, childrenLoaded: true, mountPoint: false, mountsBelow: 0 };
 }

@@ -1,11 +1,14 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LevelDatabase } from '../../src/host/level-database.ts';
 import { LevelRows } from '../../src/master/level-rows.ts';
 import { LevelStateStore } from '../../src/master/level-state-store.ts';
-import { inode } from '../contract/state-store.contract.ts';
+import type { Inode } from '../../src/model/inode.ts';
+import { dentryKey } from '../../src/model/state-store.ts';
+import { directory, inode } from '../contract/state-store.contract.ts';
 import { ManualTime } from '../support/manual-time.ts';
 
 let root = '';
@@ -15,10 +18,10 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const time = new ManualTime();
-const open = (folder: string) =>
+const open = (folder: string, cacheBytes = 1 << 20) =>
   LevelStateStore.open({
     folder: join(root, folder),
-    cacheBytes: 1 << 20,
+    cacheBytes,
     timers: time,
     onFatal: (error) => {
       throw error;
@@ -180,6 +183,78 @@ test('changed rows stay until they are on disk, those that are only written no l
     ['7', { later: true }],
     ['8', undefined],
   ]);
+});
+
+test('a row that the disk did not have may come and go', async () => {
+  const store = await open('absent');
+  const entry = (change: () => void) => {
+    change();
+    store.finishEntry({ term: 1, index: store.applied.index + 1 });
+  };
+  for (const between of [() => Promise.resolve(), () => store.flush()]) {
+    expect([store.get('trash', 'k'), store.get('trash', 'k')]).toEqual([undefined, undefined]);
+    entry(() => store.insert('trash', 'k', { id: 1 }));
+    expect(store.get('trash', 'k')).toEqual({ id: 1 });
+    await between();
+    entry(() => store.delete('trash', 'k'));
+    expect(store.get('trash', 'k')).toBeUndefined();
+    await between();
+    expect(await store.scan('trash', { prefix: '', after: '', limit: 9 })).toEqual([]);
+  }
+  await store.close();
+});
+
+test('what a directory made here has is found after it has left memory, and what it has not is not', async () => {
+  let folder = 0;
+  const step = fc.record({
+    kind: fc.constantFrom('make', 'file', 'file', 'file', 'delete', 'flush', 'others', 'others', 'restart'),
+    parent: fc.nat(3),
+    name: fc.nat(3),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      folder += 1;
+      const name = `whole-${folder}`;
+      let store = await open(name, 20_000);
+      const naive = new Map<string, Inode>();
+      const made = [10];
+      let next = 100;
+      const change = (key: string, row: Inode | undefined) => {
+        if (row === undefined) store.delete('inode', key);
+        else if (naive.has(key)) store.put('inode', key, row);
+        else store.insert('inode', key, row);
+        if (row === undefined) naive.delete(key);
+        else naive.set(key, row);
+        store.finishEntry({ term: 1, index: store.applied.index + 1 });
+      };
+      for (const { kind, parent, name: child } of steps) {
+        const key = dentryKey(made[parent % made.length] ?? 0, `n${child}`);
+        next += 1;
+        if (kind === 'make' && !naive.has(key)) {
+          change(key, { ...directory(next), childCount: 0 });
+          made.push(next);
+        } else if (kind === 'file') change(key, inode(next));
+        else if (kind === 'delete') change(key, undefined);
+        else if (kind === 'others') {
+          for (let i = 0; i < 200; i += 1) {
+            change(dentryKey(9, `${next}-${i}`), inode(i));
+            if (i % 100 === 99) await store.flush();
+          }
+        } else if (kind === 'flush') await store.flush();
+        else if (kind === 'restart') {
+          await store.close();
+          store = await open(name, 20_000);
+        }
+        for (const id of made)
+          for (let n = 0; n < 4; n += 1) {
+            const looked = dentryKey(id, `n${n}`);
+            expect(store.get('inode', looked)).toEqual(naive.get(looked));
+          }
+      }
+      await store.close();
+    }),
+    { numRuns: 30 },
+  );
 });
 
 test('a row that comes and goes between two flushes is never written, one that was there is deleted', () => {
