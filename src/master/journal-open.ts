@@ -8,8 +8,9 @@ import { SluiceError } from '../model/errors.ts';
 import type { Membership } from '../raft/membership.ts';
 import { DEFAULT_RAFT_LIMITS, type RaftLimits } from '../raft/options.ts';
 import type { NodeId } from '../raft/position.ts';
-import type { Transport, TransportListener } from '../raft/transport.ts';
+import type { TransportListener } from '../raft/transport.ts';
 import { Journal } from './journal.ts';
+import type { MemberLinks } from './journal-parts.ts';
 import { LevelStateStore } from './level-state-store.ts';
 import { newLogStore } from './new-log-store.ts';
 import type { journalOptions, quorumOptions } from './options.ts';
@@ -31,15 +32,17 @@ export interface JournalEnvironment {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** See `JournalParts`. */
-  connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): Transport;
+  connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): MemberLinks;
   /** Connects to the snapshots of a member. @throws SluiceError UNAVAILABLE when nobody knows where it is */
   link(member: NodeId): SnapshotLink;
   /** See `JournalParts`. */
   onFatal(error: SluiceError): void;
+  /** See `JournalParts`. */
+  onRemoved(): void;
 }
 
 /** Turns durations into ticks. @throws SluiceError INVALID_ARGUMENT when they do not fit each other. */
-function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
+export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
   const electionTicks = Math.round(quorum.electionTimeout / quorum.tick);
   const heartbeatTicks = Math.max(1, Math.round(quorum.heartbeat / quorum.tick));
   if (electionTicks < 3 * heartbeatTicks)
@@ -99,6 +102,7 @@ export async function openJournal(environment: JournalEnvironment): Promise<Jour
       metrics,
       connect: (listener, addresses) => environment.connect(listener, addresses),
       onFatal: (error) => environment.onFatal(error),
+      onRemoved: () => environment.onRemoved(),
     });
     fatal = (error) => journal.fail(error);
     return journal;

@@ -11,6 +11,12 @@ import type { Transport, TransportListener } from '../raft/transport.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 import type { SnapshotExchangeParts } from './snapshot-exchange.ts';
 
+/** Connections with the members. */
+export interface MemberLinks extends Transport {
+  /** Connects with these instead; addresses by id. */
+  setPeers(addresses: ReadonlyMap<NodeId, string>): void;
+}
+
 /** What a journal is made of. */
 export interface JournalParts {
   readonly id: NodeId;
@@ -35,7 +41,9 @@ export interface JournalParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Connects to the members, whose addresses by id are given; called once. */
-  connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): Transport;
+  connect(listener: TransportListener, addresses: ReadonlyMap<NodeId, string>): MemberLinks;
   /** The journal has stopped for ever and answers nobody: the process must report the error and exit. Called once. */
   onFatal(error: SluiceError): void;
+  /** This master was a member and is none any more; others lead. The process must say so and exit. Called once. */
+  onRemoved(): void;
 }

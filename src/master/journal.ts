@@ -8,12 +8,11 @@ import type { QuorumInfo } from '../model/report.ts';
 import type { DropReason, Effect, Role } from '../raft/effect.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { Event, Proposal, ProposalId } from '../raft/event.ts';
-import { type Membership, memberName } from '../raft/membership.ts';
+import { type Membership, type MembershipTarget, memberName } from '../raft/membership.ts';
 import type { Message } from '../raft/message.ts';
-import type { NodeId } from '../raft/position.ts';
-import { Raft } from '../raft/raft.ts';
-import type { Transport, TransportListener } from '../raft/transport.ts';
-import { encodeJournalEntry } from '../wire/codec/command.ts';
+import type { LogIndex, NodeId } from '../raft/position.ts';
+import { Raft, type RaftStatus } from '../raft/raft.ts';
+import type { TransportListener } from '../raft/transport.ts';
 import type { CommittedMembership } from '../wire/greeting.ts';
 import type { SnapshotReader } from '../wire/snapshot-reader.ts';
 import { AppendPump } from './append-pump.ts';
@@ -21,17 +20,20 @@ import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
 import { notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
 import { exposeJournal } from './journal-gauges.ts';
+import { JournalMembership } from './journal-membership.ts';
 import { JournalMetrics } from './journal-metrics.ts';
-import type { JournalParts } from './journal-parts.ts';
+import type { JournalParts, MemberLinks } from './journal-parts.ts';
 import { addressesIn, clientAddressIn, quorumInfo } from './journal-quorum.ts';
 import { JournalReads } from './journal-reads.ts';
 import { JournalRing } from './journal-ring.ts';
+import { journalTicker } from './journal-ticker.ts';
 import { transferLeadership } from './leadership-transfer.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 import type { Leadership, ReplicatedState, StateListener } from './replicated-state.ts';
 import { SnapshotExchange } from './snapshot-exchange.ts';
+import { stampedCommand } from './stamped-command.ts';
 import { StoragePump } from './storage-pump.ts';
-import { Ticker } from './ticker.ts';
+import type { Ticker } from './ticker.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
 /** Proposals between the door and their outcome. */
@@ -55,8 +57,9 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly #snapshots: SnapshotExchange;
   readonly #waiters = new Waiters();
   readonly #reads: JournalReads;
+  readonly #membership: JournalMembership;
   readonly #listeners = new Set<StateListener>();
-  readonly #transport: Transport;
+  readonly #transport: MemberLinks;
   readonly #ticker: Ticker;
   #inbox: Event[] = [];
   #proposals: Proposal[] = [];
@@ -141,8 +144,11 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       state,
       arriving: () => this.#inbox.length + this.#proposals.length,
     });
+    const arrive = (event: Event) => this.#arrive(event);
+    const connect = (addresses: ReadonlyMap<NodeId, string>) => this.#transport.setPeers(addresses);
+    this.#membership = new JournalMembership({ ...parts, arrive, connect }, this.status().membership, membership);
     this.#transport = parts.connect(this, addressesIn(this.members));
-    this.#ticker = this.#startTicker();
+    this.#ticker = journalTicker(parts, this.#metrics, () => this.#arrive({ kind: 'tick' }));
     this.#schedule();
   }
 
@@ -153,16 +159,14 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
     const waiting = this.#waiters.size + this.#proposers.length;
     if (waiting >= MAX_WAITING) return Promise.reject(overloaded(waiting));
-    const { principal, requestId } = by;
-    const { user, groups, superuser } = principal;
-    const stamped = {
-      atMs: this.#parts.clock.wallMs(),
-      principal: { user, groups, superuser },
-      ...(requestId === undefined ? {} : { requestId }),
-      command,
-    };
-    const bytes = encodeJournalEntry({ kind: 'command', stamped });
-    return new Promise((resolve, reject) => this.#submit(bytes, { resolve, reject }));
+    const bytes = stampedCommand(command, by, this.#parts.clock.wallMs());
+    return new Promise((resolve, reject) => {
+      this.#metrics.stages.came();
+      this.#lastProposal += 1;
+      this.#proposals.push({ id: this.#lastProposal, bytes });
+      this.#proposers.push({ resolve, reject });
+      this.#schedule();
+    });
   }
 
   barrier(): Promise<void> {
@@ -189,7 +193,17 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   /** The membership that is in force, committed or not. */
   get members(): Membership {
-    return this.#raft.status().membership;
+    return this.#membership.current;
+  }
+
+  status(): RaftStatus {
+    return this.#raft.status();
+  }
+
+  /** See `JournalMembership`. */
+  changeMembership(target: MembershipTarget, basedOn: LogIndex): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    return this.#membership.change(target, basedOn);
   }
 
   /** The last committed membership. */
@@ -279,14 +293,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#schedule();
   }
 
-  #submit(bytes: Uint8Array, waiter: Waiter): void {
-    this.#metrics.stages.came();
-    this.#lastProposal += 1;
-    this.#proposals.push({ id: this.#lastProposal, bytes });
-    this.#proposers.push(waiter);
-    this.#schedule();
-  }
-
   /** The turn comes after the network has been read once more, so that it finds everything that is there. */
   #schedule(): void {
     if (this.#scheduled || this.#stopped !== undefined) return;
@@ -363,6 +369,12 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       case 'discardSnapshot':
         this.#snapshots.discard();
         break;
+      case 'membershipSettled':
+        this.#membership.settled(effect, () => this.#notLeader(effect.fate === 'dropped' ? effect.leader : undefined));
+        break;
+      case 'membershipChanged':
+        this.#membership.changed(effect.membership, effect.at);
+        break;
       case 'roleChanged':
         this.#roleChanged(effect.role, effect.term, effect.leader);
         break;
@@ -394,6 +406,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       this.#metrics.lost(lost.length);
       this.#metrics.stages.clear();
       for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#name} has lost leadership`));
+      this.#membership.lost(`Master ${this.#name} has lost leadership`);
     }
     this.#role = role;
     this.#term = term;
@@ -424,6 +437,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leader));
       else settled.waiter.resolve(must(applied, 'Only commands are waited for').outcome);
     }
+    this.#membership.applied(entry);
     this.#compaction.applied(entry);
   }
 
@@ -447,6 +461,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#apply.restart();
     for (const listener of this.#listeners) listener.stateReplaced?.(position.index);
     this.#reads.applied(position.index);
+    this.#membership.restored(meta.membership);
     this.#arrive({ kind: 'snapshotInstalled', meta });
   }
 
@@ -477,23 +492,9 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     for (const proposer of this.#proposers) proposer.reject(refusal);
     this.#proposers = [];
     for (const waiter of this.#waiters.clear()) waiter.reject(unknownFate(why));
+    this.#membership.stop(why);
     const before = this.leadership();
     this.#leading = false;
     this.#tellLeadership(before);
-  }
-
-  #startTicker(): Ticker {
-    const { clock, timers, tickMs, limits } = this.#parts;
-    return new Ticker({
-      clock,
-      timers,
-      periodMs: tickMs,
-      stallMs: (limits.electionTicks * tickMs) / 2,
-      tick: () => this.#arrive({ kind: 'tick' }),
-      stalled: (lateMs) => {
-        this.#metrics.stalled(lateMs);
-        this.#parts.logger.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
-      },
-    });
   }
 }

@@ -1,15 +1,12 @@
-import type { Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { RaftStatus } from '../raft/raft.ts';
+import type { JournalParts } from './journal-parts.ts';
 import type { StateListener } from './replicated-state.ts';
 
-export interface TransferParts {
-  /** A peer that was silent for longer is not asked to take over. */
-  readonly electionTicks: number;
-  readonly tickMs: number;
-  readonly timers: Timers;
+/** A peer that was silent for longer than `limits.electionTicks` is not asked to take over. */
+export interface TransferParts extends Pick<JournalParts, 'limits' | 'tickMs' | 'timers'> {
   status(): RaftStatus;
   subscribe(listener: StateListener): () => void;
   /** Lets the core begin. */
@@ -26,9 +23,9 @@ export interface TransferParts {
 export async function transferLeadership(parts: TransferParts, to: string | undefined): Promise<string> {
   const status = parts.status();
   if (to === memberName(status.id)) return to;
-  const successor = successorOf(status, to, parts.electionTicks);
+  const successor = successorOf(status, to, parts.limits.electionTicks);
   // The core gives up after one election timeout; the winner's first heartbeat may take as long again.
-  const patienceMs = 2 * parts.electionTicks * parts.tickMs;
+  const patienceMs = 2 * parts.limits.electionTicks * parts.tickMs;
   return new Promise((resolve, reject) => {
     const cancel = parts.timers.after(patienceMs, () => {
       end();

@@ -16,20 +16,25 @@ import type { Ufs } from '../ufs/ufs.ts';
 import { adminService } from '../wire/admin-server.ts';
 import { comparisonService } from '../wire/comparison-service.ts';
 import { DigestExchange } from '../wire/digest-exchange.ts';
+import type { Greeting } from '../wire/greeting.ts';
 import { GrpcServer, type GrpcService } from '../wire/grpc-server.ts';
-import { helloService } from '../wire/hello.ts';
+import { helloService, sayHello } from '../wire/hello.ts';
+import { membershipService } from '../wire/membership-server.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
 import { RaftTransport } from '../wire/raft-transport.ts';
 import { registryService } from '../wire/registry-server.ts';
 import { SnapshotChannel } from '../wire/snapshot-channel.ts';
 import { snapshotService } from '../wire/snapshot-server.ts';
-import type { BornBinding } from './folder-binding.ts';
+import { startingService } from '../wire/starting-service.ts';
+import type { AwaitedBirth } from './await-birth.ts';
+import { type BornBinding, writeBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
-import { openJournal } from './journal-open.ts';
+import { openJournal, raftLimits } from './journal-open.ts';
 import { clientAddressIn } from './journal-quorum.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { masterPlace } from './master-place.ts';
 import { splitAddress } from './member-addresses.ts';
+import { removedError } from './member-folder.ts';
 import { greetingOf } from './member-greeting.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
 import { readinessOf } from './readiness.ts';
@@ -55,6 +60,15 @@ export interface MasterParts {
   readonly signal: AbortSignal;
   /** The journal has stopped for ever: the process must say why and exit. Called once. */
   onFatal(error: SluiceError): void;
+}
+
+/** How long another master may take to say who it is. */
+const HELLO_MS = 2_000;
+
+/** What a master says of itself while it starts. */
+interface Rising {
+  readiness: () => Readiness;
+  hello: ((sender: Greeting) => Greeting) | undefined;
 }
 
 /** One master: a member of the quorum, and while it leads, the metadata service of the cluster. */
@@ -91,44 +105,46 @@ export class Master implements Closeable {
     const { quorum, service, logger, timers, metrics, token } = parts;
     const place = masterPlace(quorum, service);
     const folder = scope.own('data folder', await DataFolder.open(quorum.data, 'master'));
-    let readiness = (): Readiness => ({ ready: false, reason: 'This master is starting' });
+    const rising: Rising = { readiness: () => ({ ready: false, reason: 'This master is starting' }), hello: undefined };
     const at = { host: service.host, port: service.statusPort };
-    const asked = { ...at, token, metrics, readiness: () => readiness() };
-    const status = scope.own('status server', await StatusServer.open(asked));
-    const waiting = (reason: () => string): void => {
-      readiness = () => ({ ready: false, reason: reason() });
+    const readiness = () => rising.readiness();
+    const status = scope.own('status server', await StatusServer.open({ ...at, token, metrics, readiness }));
+    const raftServer = await serveFirst(parts, scope, splitAddress(place.address).port, rising);
+    const begins = (birth: AwaitedBirth): void => {
+      rising.hello = (sender) => birth.answer(sender);
+      rising.readiness = () => ({ ready: false, reason: birth.reason });
     };
-    const member = await settleMember({ ...parts, folder, place, host: service.host, waiting });
+    const member = await settleMember({ ...parts, folder, place, begins });
     const { clusterId } = member;
     const transport = scope.own('raft transport', newTransport(parts, member, place.address));
     const digests = new DigestExchange({ clusterId, token, clock: parts.clock });
     let opened: { readonly journal: Journal; readonly services: MasterServices } | undefined;
-    const betweenMasters = [
-      transport.service,
-      digests.service((index) => digestOf(opened?.services, index)),
-      helloService(() => greetingOf(member, place, opened?.journal)),
-    ];
+    const betweenMasters = [transport.service, digests.service((index) => digestOf(opened?.services, index))];
     const snapshots = snapshotService(() => opened?.journal.snapshots, clusterId);
-    const { port } = splitAddress(place.address);
-    if (!place.shared) await serve(parts, scope, 'raft server', port, [...betweenMasters, snapshots]);
+    rising.hello = () => greetingOf(member, place, opened?.journal);
+    raftServer.offer([...betweenMasters, snapshots]);
     scope.onClose('raft streams', () => transport.close());
-    readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
-    const journal = scope.own('journal', await startJournal(parts, folder, transport, member));
-    readiness = readinessOf(journal, service.rootUfs);
-    const services = scope.own('services', newServices(parts, journal, digests, clusterId));
+    rising.readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
+    const left = () => void leave(folder, member).then((error) => journal.fail(error));
+    const journal: Journal = scope.own('journal', await startJournal(parts, folder, transport, member, left));
+    rising.readiness = readinessOf(journal, service.rootUfs);
+    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, journal));
+    const services = scope.own('services', newServices(parts, journal, { digests, clusterId, hello: greetAt }));
     opened = { journal, services };
 
-    const { handlers, workers, admin } = services;
+    const { handlers, workers, admin, membership } = services;
     const metadata = new MetadataServer({ handlers, clock: parts.clock, timers, logger, metrics });
     const offered: GrpcService[] = [
       metadata.service,
       registryService((stream) => workers.connect(stream)),
       adminService(admin),
       comparisonService(services.compare),
+      membershipService(membership),
       snapshots,
     ];
-    if (place.shared) offered.push(...betweenMasters);
-    const server = await serve(parts, scope, 'client server', service.port, offered);
+    if (place.shared) raftServer.offer(offered);
+    const server = place.shared ? raftServer : await serve(parts, scope, 'client server', service.port, offered);
+    if (place.shared) scope.onClose('client server', () => raftServer.close());
     // These end the streams that the server would wait for.
     scope.onClose('worker streams', () => workers.close());
     scope.onClose('client sessions', () => metadata.close());
@@ -157,6 +173,19 @@ function newTransport(parts: MasterParts, { id, clusterId }: BornBinding, addres
   return new RaftTransport({ self: id, address, clusterId, incarnation, token, timers, random, logger, metrics });
 }
 
+/** Listens for other masters before it is known what this one is: nobody needs to dial in vain. */
+function serveFirst(parts: MasterParts, scope: Scope, port: number, rising: Rising): Promise<GrpcServer> {
+  const why = () => {
+    const said = rising.readiness();
+    return said.ready ? 'This master is starting' : said.reason;
+  };
+  const answer = (sender: Greeting): Greeting => {
+    if (rising.hello === undefined) throw new SluiceError('UNAVAILABLE', why());
+    return rising.hello(sender);
+  };
+  return serve(parts, scope, 'raft server', port, [helloService(answer), startingService(why)]);
+}
+
 async function serve(
   parts: MasterParts,
   scope: Scope,
@@ -173,6 +202,7 @@ function startJournal(
   folder: DataFolder,
   transport: RaftTransport,
   { id, birth, clusterId }: BornBinding,
+  onRemoved: () => void,
 ): Promise<Journal> {
   const { quorum, journal, token, clock, timers, random, logger, metrics } = parts;
   return openJournal({
@@ -196,14 +226,29 @@ function startJournal(
       throw new SluiceError('UNAVAILABLE', `It is not known where master ${member} listens`);
     },
     onFatal: (error) => parts.onFatal(error),
+    onRemoved,
   });
 }
 
-function newServices(parts: MasterParts, state: Journal, digests: DigestExchange, clusterId: string): MasterServices {
+function greet({ token, clock }: MasterParts, address: string, greeting: Greeting): Promise<Greeting> {
+  return sayHello(greeting, { address, token, deadlineMs: clock.wallMs() + HELLO_MS });
+}
+
+interface Reach {
+  readonly clusterId: string;
+  readonly digests: DigestExchange;
+  hello(address: string): Promise<Greeting>;
+}
+
+function newServices(parts: MasterParts, state: Journal, { clusterId, digests, hello }: Reach): MasterServices {
   const { service, openUfs, version, clock, timers, logger, metrics } = parts;
   return new MasterServices({
     self: parts.quorum.name,
     state,
+    journal: state,
+    limits: raftLimits(parts.quorum),
+    tickMs: parts.quorum.tick,
+    hello,
     view: () => state.state.view(),
     ask: (address, index) => digests.ask(address, index),
     stop: (error) => state.fail(withWayOut(error)),
@@ -221,6 +266,16 @@ function newServices(parts: MasterParts, state: Journal, digests: DigestExchange
     log: logger,
     metrics,
   });
+}
+
+/** Lets no master start with this folder again. @returns what ends this one */
+async function leave(folder: DataFolder, member: BornBinding): Promise<SluiceError> {
+  try {
+    await writeBinding(folder, { ...member, state: 'removed' });
+    return removedError(folder, member);
+  } catch (thrown) {
+    return SluiceError.from(thrown);
+  }
 }
 
 /** @throws SluiceError NOT_FOUND, UNAVAILABLE */

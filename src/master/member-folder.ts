@@ -34,7 +34,8 @@ function check(folder: DataFolder, place: MasterPlace, bound: FolderBinding): vo
   if (message !== undefined) throw new SluiceError('INVALID_ARGUMENT', message);
 }
 
-function removedError({ path }: DataFolder, { member, clusterId, id }: BornBinding): SluiceError {
+/** What a removed master says, and how it comes back. */
+export function removedError({ path }: DataFolder, { member, clusterId, id }: BornBinding): SluiceError {
   const message =
     `Master ${member} (${id}) was removed from cluster ${clusterId}, and data folder ${path} is of no use any more: ` +
     `move it away; to take part again, start with an empty folder and run: sluice admin quorum add ${member}=HOST:PORT`;

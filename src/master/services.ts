@@ -5,7 +5,9 @@ import type { Metrics } from '../host/metrics.ts';
 import type { Closeable } from '../host/scope.ts';
 import type { MountRequest } from '../model/operations.ts';
 import type { DigestRound } from '../model/report.ts';
+import type { RaftLimits } from '../raft/options.ts';
 import type { Ufs } from '../ufs/ufs.ts';
+import type { Greeting } from '../wire/greeting.ts';
 import type { OperationHandlers } from '../wire/operation-handlers.ts';
 import { AdminService } from './admin-service.ts';
 import { Bootstrap } from './bootstrap.ts';
@@ -13,6 +15,7 @@ import { Callers, type Superusers } from './callers.ts';
 import { DivergenceCheck, type DivergenceCheckParts } from './divergence-check.ts';
 import { LeaderGate } from './leader-gate.ts';
 import { whileLeading } from './leader-service.ts';
+import { type MembershipControl, MembershipService } from './membership-service.ts';
 import { metadataHandlers } from './metadata-service.ts';
 import { MountedChanges } from './mounted-changes.ts';
 import { OperationMetrics } from './operation-metrics.ts';
@@ -30,7 +33,10 @@ import { WorkerRegistry } from './worker-registry.ts';
 
 export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'stop' | 'condemn'> {
   readonly state: ReplicatedState;
+  readonly journal: MembershipControl;
   readonly clusterId: string;
+  readonly limits: RaftLimits;
+  readonly tickMs: number;
   readonly superusers: Superusers;
   /** What a new cluster mounts at `/`. */
   readonly root: Omit<MountRequest, 'path'> | undefined;
@@ -44,6 +50,8 @@ export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view
   readonly patienceMs: number;
   /** Where clients reach a member; undefined when that is not known. */
   addressOf(member: string): string | undefined;
+  /** Asks the master at an address who it is. @throws SluiceError when it does not answer */
+  hello(address: string): Promise<Greeting>;
   openUfs(uri: string, options: Readonly<Record<string, string>>): Ufs;
 }
 
@@ -52,6 +60,7 @@ export class MasterServices implements Closeable {
   readonly handlers: OperationHandlers;
   readonly workers: WorkerRegistry;
   readonly admin: AdminService;
+  readonly membership: MembershipService;
   readonly divergence: DivergenceCheck;
   /** Compares the states of all masters now. @throws SluiceError NOT_LEADER, UNAVAILABLE */
   readonly compare: () => Promise<DigestRound>;
@@ -110,6 +119,7 @@ export class MasterServices implements Closeable {
       condemn: parts.condemn,
     });
     this.compare = () => gate.guarded(() => this.divergence.compare());
+    this.membership = new MembershipService({ ...parts, cluster: options.cluster, gate });
     this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
     const purger = new Purger({ state, system, clock, timers, log, metrics });
     const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });

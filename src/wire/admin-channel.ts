@@ -1,10 +1,19 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { SluiceError } from '../model/errors.ts';
+import type { AddMember, AddProgress, RemoveMember } from '../model/membership-change.ts';
 import type { ClusterReport, DigestRound, QuorumInfo } from '../model/report.ts';
 import { callMaster } from './call-master.ts';
 import type { Codec } from './codec/codec.ts';
 import { COMPARISON_REPLY } from './codec/comparison.ts';
+import {
+  ADD_REPLY,
+  ADD_REQUEST,
+  PREFER_REPLY,
+  PREFER_REQUEST,
+  REMOVE_REPLY,
+  REMOVE_REQUEST,
+} from './codec/membership-change.ts';
 import { QUORUM_REPLY, REPORT_REPLY, TRANSFER_REPLY, TRANSFER_REQUEST } from './codec/report.ts';
 import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
@@ -27,6 +36,8 @@ export interface AdminChannelOptions {
 const ATTEMPT_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 const NOTHING = new Uint8Array(0);
+/** The answer comes when the change is committed. */
+const WAITING = { whileConnected: true };
 
 /** An operator's way to the masters: rare calls, each with a connection of its own. */
 export class AdminChannel {
@@ -79,6 +90,48 @@ export class AdminChannel {
     return this.#search((address) => this.#call(address, path, COMPARISON_REPLY, NOTHING, limit), isLostAnswer);
   }
 
+  /**
+   * Asks the leader for the next step of taking a master in. @throws SluiceError as `MembershipService` does; TIMED_OUT
+   * when no leader was found
+   */
+  add(asked: AddMember): Promise<AddProgress> {
+    const path = JournalServiceService.addMember.path;
+    return this.#change((address) => this.#call(address, path, ADD_REPLY, ADD_REQUEST.encode(asked), WAITING));
+  }
+
+  /** Goes on without a master. @returns the names of the voters that stay. @throws SluiceError as `add` */
+  remove(asked: RemoveMember): Promise<readonly string[]> {
+    const path = JournalServiceService.removeMember.path;
+    let before = false;
+    return this.#change(async (address) => {
+      try {
+        return await this.#call(address, path, REMOVE_REPLY, REMOVE_REQUEST.encode(asked), WAITING);
+      } catch (thrown) {
+        const error = SluiceError.from(thrown);
+        // Its answer was lost, or the one that was removed gave it.
+        if (error.code === 'NOT_FOUND' && before) return await this.#voters(address);
+        before ||= mayBeDone(error);
+        throw error;
+      }
+    });
+  }
+
+  /** Makes a master lead whenever it can; undefined: none is preferred. @throws SluiceError as `add` */
+  prefer(name: string | undefined): Promise<void> {
+    const path = JournalServiceService.preferMember.path;
+    return this.#change((address) => this.#call(address, path, PREFER_REPLY, PREFER_REQUEST.encode(name), WAITING));
+  }
+
+  async #voters(address: string): Promise<readonly string[]> {
+    const { members } = await this.#call(address, JournalServiceService.getQuorum.path, QUORUM_REPLY);
+    return members.filter(({ vote }) => vote === 'voter').map(({ id }) => id);
+  }
+
+  /** What may be asked for again, because it is done once. */
+  #change<T>(attempt: (address: string) => Promise<T>): Promise<T> {
+    return this.#search(attempt, (error) => mayBeDone(error) || error.details['passing'] === true);
+  }
+
   #ask<T>(path: string, codec: Codec<T>): Promise<T> {
     return this.#search((address) => this.#call(address, path, codec), isPassing);
   }
@@ -122,6 +175,11 @@ export class AdminChannel {
 /** The connection said so, not the master. */
 function isLostAnswer(error: SluiceError): boolean {
   return isTransportError(error) && isPassing(error);
+}
+
+/** Whether what was asked for may have been done although it failed. */
+function mayBeDone(error: SluiceError): boolean {
+  return isLostAnswer(error) || error.details['fate'] === 'unknown';
 }
 
 /** Another master, or the same one later, may answer better. */

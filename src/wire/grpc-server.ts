@@ -1,5 +1,6 @@
 import type { Metadata, ServerReadableStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
+import { must } from '../base/assert.ts';
 import type { Timers } from '../base/clock.ts';
 import { BearerGuard } from '../host/bearer-guard.ts';
 import { checkExposure } from '../host/exposure.ts';
@@ -37,6 +38,19 @@ export interface GrpcServerOptions {
 
 const CLOSE_GRACE_MS = 2000;
 
+/** What is served now, by path. */
+interface Methods {
+  readonly unary: Map<string, UnaryMethod>;
+  readonly inputs: Map<string, InputMethod>;
+  readonly streams: Map<string, StreamMethod>;
+}
+
+interface Bound {
+  readonly host: string;
+  readonly port: number;
+  readonly timers: Timers;
+}
+
 /** A gRPC server that is bound and serving. Every call is checked for the token before a method sees it. */
 export class GrpcServer {
   /** The bound port. */
@@ -44,11 +58,15 @@ export class GrpcServer {
   /** Host and port as it was asked for. */
   readonly address: string;
   readonly #server: Server;
+  readonly #methods: Methods;
+  readonly #guard: BearerGuard;
   readonly #timers: Timers;
   #closing: Promise<void> | undefined;
 
-  private constructor(server: Server, host: string, port: number, timers: Timers) {
+  private constructor(server: Server, methods: Methods, guard: BearerGuard, { host, port, timers }: Bound) {
     this.#server = server;
+    this.#methods = methods;
+    this.#guard = guard;
     this.#timers = timers;
     this.port = port;
     this.address = joinAddress(host, port);
@@ -60,7 +78,8 @@ export class GrpcServer {
     checkExposure(host, token);
     const server = new Server(SERVER_OPTIONS);
     const guard = new BearerGuard(token);
-    for (const service of options.services) addService(server, service, guard);
+    const methods: Methods = { unary: new Map(), inputs: new Map(), streams: new Map() };
+    for (const service of options.services) addService(server, service, guard, methods);
     const port = await new Promise<number>((resolve, reject) => {
       const target = joinAddress(host, options.port);
       server.bindAsync(target, ServerCredentials.createInsecure(), (error, bound) => {
@@ -68,7 +87,12 @@ export class GrpcServer {
         else reject(bindError(target, error));
       });
     });
-    return new GrpcServer(server, host, port, options.timers);
+    return new GrpcServer(server, methods, guard, { host, port, timers: options.timers });
+  }
+
+  /** Serves these too; a method that was served before is another one from now on. */
+  offer(services: readonly GrpcService[]): void {
+    for (const service of services) addService(this.#server, service, this.#guard, this.#methods);
   }
 
   /** Accepts no more calls, waits two seconds for the running ones, then breaks them. */
@@ -97,9 +121,9 @@ function bindError(target: string, cause: Error): SluiceError {
   return new SluiceError('UNAVAILABLE', `Cannot listen on ${target}: ${way} (${cause.message})`, { cause });
 }
 
-function addService(server: Server, service: GrpcService, guard: BearerGuard): void {
+function addService(server: Server, service: GrpcService, guard: BearerGuard, methods: Methods): void {
   const definition: Record<string, ServiceDefinition[string]> = {};
-  const methods: Record<string, (...args: never[]) => void> = {};
+  const added: Record<string, (...args: never[]) => void> = {};
   const add = (path: string, requestStream: boolean, responseStream: boolean, method: (...args: never[]) => void) => {
     definition[path] = {
       path,
@@ -110,25 +134,36 @@ function addService(server: Server, service: GrpcService, guard: BearerGuard): v
       responseSerialize: sameBytes,
       responseDeserialize: sameBytes,
     };
-    methods[path] = method;
+    added[path] = method;
   };
-  for (const [path, method] of service.unary ?? [])
+  for (const path of newIn(methods.unary, service.unary))
     add(path, false, false, (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) =>
-      answer(guard, method, call, done),
+      answer(guard, methodAt(methods.unary, path), call, done),
     );
-  for (const [path, method] of service.inputs ?? [])
+  for (const path of newIn(methods.inputs, service.inputs))
     add(path, true, false, (call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
       const refused = refusalBy(guard, call);
-      if (refused === undefined) method(call, done);
+      if (refused === undefined) methodAt(methods.inputs, path)(call, done);
       else done(toGrpcStatus(refused));
     });
-  for (const [path, method] of service.streams ?? [])
+  for (const path of newIn(methods.streams, service.streams))
     add(path, true, true, (call: ServerDuplexStream<Buffer, Buffer>) => {
       const refused = refusalBy(guard, call);
-      if (refused === undefined) method(call);
+      if (refused === undefined) methodAt(methods.streams, path)(call);
       else call.emit('error', toGrpcStatus(refused));
     });
-  server.addService(definition, methods as never);
+  if (Object.keys(definition).length > 0) server.addService(definition, added as never);
+}
+
+/** Adds what is served to what is known. @returns the paths that were not known before */
+function newIn<M>(known: Map<string, M>, served: ReadonlyMap<string, M> = new Map()): string[] {
+  const fresh = [...served.keys()].filter((path) => !known.has(path));
+  for (const [path, method] of served) known.set(path, method);
+  return fresh;
+}
+
+function methodAt<M>(methods: ReadonlyMap<string, M>, path: string): M {
+  return must(methods.get(path), 'what is served is known');
 }
 
 function refusalBy(guard: BearerGuard, call: { readonly metadata: Metadata }) {

@@ -95,7 +95,7 @@ test('a local cluster: files, a second one, the end of a child, of the parent, a
   };
   expect([report.workers.length, report.quorum.members.length]).toEqual([2, 3]);
   expect(sluice('admin', 'report').out).toMatch(
-    /, 1 mounts, 2 of 2 workers live\n\nmaster +address +role +index +heard of\n/,
+    /, 1 mounts, 2 of 2 workers live\n\nmaster +address +role +vote +index +heard of +identity\n/,
   );
   expect(sluice('admin', 'quorum', 'info').out).toMatch(/\nleader +master-[123]\n(.*\n)*master-[123] .* leader /);
 

@@ -35,6 +35,8 @@ export class JournalCluster {
   readonly keepEntries = new Map<string, number>();
   /** Sees, changes or loses what is sent of a snapshot of `from`. */
   onChunk: (chunk: SnapshotChunk, from: string) => SnapshotChunk | Promise<SnapshotChunk> = (chunk) => chunk;
+  /** Who knows that it is no member any more. */
+  readonly removed = new Set<string>();
   /** Pairs `from>to` whose messages are dropped. */
   readonly #cut = new Set<string>();
   readonly #listeners = new Map<string, TransportListener>();
@@ -191,10 +193,13 @@ export class JournalCluster {
       connect: (listener) => {
         this.#listeners.set(name, listener);
         // Who was killed says nothing any more.
-        return { send: (to, message) => this.#listeners.get(name) === listener && this.#send(name, to, message) };
+        const send = (to: string, message: Message) =>
+          this.#listeners.get(name) === listener && this.#send(name, to, message);
+        return { send, setPeers: () => undefined };
       },
       link: (member) => this.#link(name, member),
       onFatal: (error) => this.fatal.set(name, error),
+      onRemoved: () => this.removed.add(name),
     });
   }
 

@@ -81,7 +81,7 @@ export class RealMasters {
   }
 
   /** Three that are ready. */
-  async startThree(given: Record<string, string> = {}): Promise<ThreeMasters> {
+  async startThree(given: Record<string, string> = {}, more: Given = {}): Promise<ThreeMasters> {
     const ports = await freePorts(6);
     const names = ['m1', 'm2', 'm3'];
     const addresses = names.map((_, i) => `127.0.0.1:${ports[i + 3]}`);
@@ -93,7 +93,7 @@ export class RealMasters {
     const masters = await Promise.all(
       names.map((name, i) => {
         const port = { 'master.port': String(ports[i + 3]) };
-        return this.start(name, { ...settings, ...port }, { metrics: processMetrics() });
+        return this.start(name, { ...settings, ...port }, { metrics: processMetrics(), ...more });
       }),
     );
     await Promise.all(masters.map(ready));

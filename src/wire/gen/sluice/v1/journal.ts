@@ -65,6 +65,25 @@ export namespace QuorumVote {
   export type QUORUM_VOTE_LEAVING = typeof QuorumVote.QUORUM_VOTE_LEAVING;
 }
 
+export const AddPhase = {
+  ADD_PHASE_UNSPECIFIED: 0,
+  /** ADD_PHASE_WAITING - The next step has to wait for `reason`. */
+  ADD_PHASE_WAITING: 1,
+  /** ADD_PHASE_LEARNING - It receives the journal and has no vote. */
+  ADD_PHASE_LEARNING: 2,
+  /** ADD_PHASE_DONE - It votes. */
+  ADD_PHASE_DONE: 3,
+} as const;
+
+export type AddPhase = typeof AddPhase[keyof typeof AddPhase];
+
+export namespace AddPhase {
+  export type ADD_PHASE_UNSPECIFIED = typeof AddPhase.ADD_PHASE_UNSPECIFIED;
+  export type ADD_PHASE_WAITING = typeof AddPhase.ADD_PHASE_WAITING;
+  export type ADD_PHASE_LEARNING = typeof AddPhase.ADD_PHASE_LEARNING;
+  export type ADD_PHASE_DONE = typeof AddPhase.ADD_PHASE_DONE;
+}
+
 export interface GetQuorumRequest {
 }
 
@@ -113,6 +132,41 @@ export interface QuorumMember {
   readonly vote: QuorumVote;
   /** Leadership goes to the highest that is alive and caught up. */
   readonly priority: number;
+}
+
+export interface AddMemberRequest {
+  readonly name: string;
+  /** Where the other masters reach it. */
+  readonly address: string;
+}
+
+export interface AddMemberResponse {
+  readonly phase: AddPhase;
+  readonly reason: string;
+  /** Id of the master. */
+  readonly identity: string;
+  /** What it holds of the journal, and where that ends at the leader. */
+  readonly matchIndex: number;
+  readonly lastIndex: number;
+}
+
+export interface RemoveMemberRequest {
+  readonly name: string;
+  /** Also when too few of those that stay are up. */
+  readonly force: boolean;
+}
+
+export interface RemoveMemberResponse {
+  /** Names of the voters that stay. */
+  readonly voters: readonly string[];
+}
+
+export interface PreferMemberRequest {
+  /** Empty: nobody is preferred. */
+  readonly name: string;
+}
+
+export interface PreferMemberResponse {
 }
 
 function createBaseGetQuorumRequest(): GetQuorumRequest {
@@ -576,6 +630,337 @@ export const QuorumMember: MessageFns<QuorumMember> = {
   },
 };
 
+function createBaseAddMemberRequest(): AddMemberRequest {
+  return { name: "", address: "" };
+}
+
+export const AddMemberRequest: MessageFns<AddMemberRequest> = {
+  encode(message: AddMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddMemberRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddMemberResponse(): AddMemberResponse {
+  return { phase: 0, reason: "", identity: "", matchIndex: 0, lastIndex: 0 };
+}
+
+export const AddMemberResponse: MessageFns<AddMemberResponse> = {
+  encode(message: AddMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== 0) {
+      writer.uint32(8).int32(message.phase);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.identity !== "") {
+      writer.uint32(26).string(message.identity);
+    }
+    if (message.matchIndex !== 0) {
+      writer.uint32(32).uint64(message.matchIndex);
+    }
+    if (message.lastIndex !== 0) {
+      writer.uint32(40).uint64(message.lastIndex);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddMemberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddMemberResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.phase = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.matchIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastIndex = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveMemberRequest(): RemoveMemberRequest {
+  return { name: "", force: false };
+}
+
+export const RemoveMemberRequest: MessageFns<RemoveMemberRequest> = {
+  encode(message: RemoveMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveMemberResponse(): RemoveMemberResponse {
+  return { voters: [] };
+}
+
+export const RemoveMemberResponse: MessageFns<RemoveMemberResponse> = {
+  encode(message: RemoveMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.voters) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.voters.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePreferMemberRequest(): PreferMemberRequest {
+  return { name: "" };
+}
+
+export const PreferMemberRequest: MessageFns<PreferMemberRequest> = {
+  encode(message: PreferMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreferMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreferMemberRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePreferMemberResponse(): PreferMemberResponse {
+  return {};
+}
+
+export const PreferMemberResponse: MessageFns<PreferMemberResponse> = {
+  encode(_: PreferMemberResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreferMemberResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreferMemberResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** The replicated journal, as any of its members sees it. */
 export type JournalServiceService = typeof JournalServiceService;
 export const JournalServiceService = {
@@ -601,6 +986,38 @@ export const JournalServiceService = {
       Buffer.from(TransferLeadershipResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TransferLeadershipResponse => TransferLeadershipResponse.decode(value),
   },
+  /** Does the next step of taking a master in and answers how far that is; asked again until it is done. Only the leader. */
+  addMember: {
+    path: "/sluice.v1.JournalService/AddMember" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddMemberRequest): Buffer => Buffer.from(AddMemberRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddMemberRequest => AddMemberRequest.decode(value),
+    responseSerialize: (value: AddMemberResponse): Buffer => Buffer.from(AddMemberResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddMemberResponse => AddMemberResponse.decode(value),
+  },
+  /** Goes on without a master. Only the leader. */
+  removeMember: {
+    path: "/sluice.v1.JournalService/RemoveMember" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveMemberRequest): Buffer => Buffer.from(RemoveMemberRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveMemberRequest => RemoveMemberRequest.decode(value),
+    responseSerialize: (value: RemoveMemberResponse): Buffer =>
+      Buffer.from(RemoveMemberResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveMemberResponse => RemoveMemberResponse.decode(value),
+  },
+  /** Makes a master lead whenever it is up and holds the journal. Only the leader. */
+  preferMember: {
+    path: "/sluice.v1.JournalService/PreferMember" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PreferMemberRequest): Buffer => Buffer.from(PreferMemberRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PreferMemberRequest => PreferMemberRequest.decode(value),
+    responseSerialize: (value: PreferMemberResponse): Buffer =>
+      Buffer.from(PreferMemberResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PreferMemberResponse => PreferMemberResponse.decode(value),
+  },
 } as const;
 
 export interface JournalServiceServer extends UntypedServiceImplementation {
@@ -608,6 +1025,12 @@ export interface JournalServiceServer extends UntypedServiceImplementation {
   getQuorum: handleUnaryCall<GetQuorumRequest, GetQuorumResponse>;
   /** Hands leadership to another master and answers when it leads. Only the leader does it. */
   transferLeadership: handleUnaryCall<TransferLeadershipRequest, TransferLeadershipResponse>;
+  /** Does the next step of taking a master in and answers how far that is; asked again until it is done. Only the leader. */
+  addMember: handleUnaryCall<AddMemberRequest, AddMemberResponse>;
+  /** Goes on without a master. Only the leader. */
+  removeMember: handleUnaryCall<RemoveMemberRequest, RemoveMemberResponse>;
+  /** Makes a master lead whenever it is up and holds the journal. Only the leader. */
+  preferMember: handleUnaryCall<PreferMemberRequest, PreferMemberResponse>;
 }
 
 export interface JournalServiceClient extends Client {
@@ -642,6 +1065,54 @@ export interface JournalServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TransferLeadershipResponse) => void,
+  ): ClientUnaryCall;
+  /** Does the next step of taking a master in and answers how far that is; asked again until it is done. Only the leader. */
+  addMember(
+    request: AddMemberRequest,
+    callback: (error: ServiceError | null, response: AddMemberResponse) => void,
+  ): ClientUnaryCall;
+  addMember(
+    request: AddMemberRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddMemberResponse) => void,
+  ): ClientUnaryCall;
+  addMember(
+    request: AddMemberRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddMemberResponse) => void,
+  ): ClientUnaryCall;
+  /** Goes on without a master. Only the leader. */
+  removeMember(
+    request: RemoveMemberRequest,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveMemberResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes a master lead whenever it is up and holds the journal. Only the leader. */
+  preferMember(
+    request: PreferMemberRequest,
+    callback: (error: ServiceError | null, response: PreferMemberResponse) => void,
+  ): ClientUnaryCall;
+  preferMember(
+    request: PreferMemberRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PreferMemberResponse) => void,
+  ): ClientUnaryCall;
+  preferMember(
+    request: PreferMemberRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PreferMemberResponse) => void,
   ): ClientUnaryCall;
 }
 
