@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { Coverage } from './coverage.ts';
+import { type Bounds, explore, SMALL_BOUNDS } from './explore.ts';
 import { FAULT_KINDS } from './faults.ts';
 import { attempt, minimise } from './minimise.ts';
 import { SimulationFailure } from './world.ts';
@@ -11,6 +12,11 @@ const USAGE = `usage: npm run sim -- [--seed N] [--seeds N] [--ticks N] [--json]
   --seeds N   how many seeds, one after the other (1)
   --ticks N   length of the part with faults, in ticks (1000)
   --json      one line of JSON at the end instead of a table
+
+       npm run sim -- --explore [--terms N] [--timeouts N] [--proposals N] [--crashes N] [--drops N] [--beats N]
+                                [--fast-disks] [--states N] [--json]
+
+  --explore   tries everything that can happen to three members within such bounds (1 term, 1 timeout, 1 proposal)
 `;
 
 const { values } = parseArgs({
@@ -19,16 +25,47 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1' },
     ticks: { type: 'string', default: '1000' },
     json: { type: 'boolean', default: false },
+    explore: { type: 'boolean', default: false },
+    'fast-disks': { type: 'boolean', default: false },
+    terms: { type: 'string' },
+    timeouts: { type: 'string' },
+    proposals: { type: 'string' },
+    crashes: { type: 'string' },
+    drops: { type: 'string' },
+    beats: { type: 'string' },
+    states: { type: 'string' },
   },
 });
 const first = Number(values.seed);
 const seeds = Number(values.seeds);
 const ticks = Number(values.ticks);
-const valid = Number.isSafeInteger(first) && [seeds, ticks].every((n) => Number.isSafeInteger(n) && n > 0);
-if (valid) run();
+const { terms, timeouts, proposals, crashes, drops, beats, states } = values;
+const given = Object.entries({ terms, timeouts, proposals, crashes, drops, beats, states })
+  .filter(([, value]) => value !== undefined)
+  .map(([key, value]): [string, number] => [key, Number(value)]);
+const valid =
+  Number.isSafeInteger(first) &&
+  [seeds, ticks].every((n) => Number.isSafeInteger(n) && n > 0) &&
+  given.every(([, n]) => Number.isSafeInteger(n) && n >= 0);
+if (valid && values.explore) exploreAll();
+else if (valid) run();
 else {
   process.stderr.write(USAGE);
   process.exitCode = 2;
+}
+
+/** Not a drawn run, but all runs that are short. */
+function exploreAll(): void {
+  const bounds: Bounds = { ...SMALL_BOUNDS, ...Object.fromEntries(given), slowDisks: !values['fast-disks'] };
+  const { path, broken, ...counts } = explore(bounds);
+  if (broken !== undefined) process.exitCode = 1;
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify({ passed: broken === undefined, bounds, ...counts, broken, path })}\n`);
+    return;
+  }
+  print('bounds', { ...bounds });
+  print('explored', counts);
+  if (broken !== undefined) process.stderr.write(`${path.join('\n')}\n${broken}\n`);
 }
 
 function run(): void {
@@ -92,7 +129,7 @@ function fail(failure: SimulationFailure): void {
   process.stderr.write(`Small: simulate(${JSON.stringify(least.options)})\n`);
 }
 
-function print(title: string, counts: Readonly<Record<string, number>>): void {
+function print(title: string, counts: Readonly<Record<string, number | boolean>>): void {
   process.stdout.write(`${title}\n`);
   for (const [name, times] of Object.entries(counts)) process.stdout.write(`  ${name.padEnd(32)}${times}\n`);
 }
