@@ -14,6 +14,7 @@ import { Bootstrap } from './bootstrap.ts';
 import { Callers, type Superusers } from './callers.ts';
 import { DivergenceCheck, type DivergenceCheckParts } from './divergence-check.ts';
 import { LeaderGate } from './leader-gate.ts';
+import { LeaderPlacement } from './leader-placement.ts';
 import { whileLeading } from './leader-service.ts';
 import { type MembershipControl, MembershipService } from './membership-service.ts';
 import { metadataHandlers } from './metadata-service.ts';
@@ -121,11 +122,13 @@ export class MasterServices implements Closeable {
     this.compare = () => gate.guarded(() => this.divergence.compare());
     this.membership = new MembershipService({ ...parts, cluster: options.cluster, gate });
     this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
+    const placement = new LeaderPlacement(parts);
     const purger = new Purger({ state, system, clock, timers, log, metrics });
     const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });
     const group = options.supergroup === '' ? system.user : options.supergroup;
     const bootstrap = new Bootstrap({ state, mounted, system, timers, log, clusterId, group, root: parts.root });
     this.#closing = [
+      () => placement.close(),
       () => this.divergence.close(),
       () => bootstrap.close(),
       () => sweeper.close(),

@@ -142,6 +142,22 @@ describe('members of a cluster', () => {
     await expect(real.start('m4', again)).rejects.toMatchObject({ message: m4.ended[0]?.message });
   });
 
+  test('the preferred master leads, and nobody is preferred when that is taken back', async () => {
+    const { names, addresses } = await real.startThree();
+    const admin = new AdminChannel({ masters: addresses, ...common });
+    const { leader } = (await admin.report()).quorum;
+    const preferred = names.find((name) => name !== leader) ?? '';
+    const priorities = async () => {
+      const { members } = (await admin.report()).quorum;
+      return members.filter(({ priority }) => priority > 0).map(({ id }) => id);
+    };
+    await admin.prefer(preferred);
+    expect(await priorities()).toEqual([preferred]);
+    await vi.waitFor(async () => expect((await admin.report()).quorum.leader).toBe(preferred), PATIENCE);
+    await admin.prefer(undefined);
+    expect(await priorities()).toEqual([]);
+  });
+
   test('what cannot be done is refused with a way out', async () => {
     const { names, addresses, settings } = await real.startThree();
     const admin = new AdminChannel({ masters: addresses, ...common });
