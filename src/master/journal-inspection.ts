@@ -17,6 +17,7 @@ import { type JournalScan, LevelJournalScan, SegmentJournalScan } from './journa
 import { journalFiles, storeKindOf } from './journal-store-kind.ts';
 import { damaged, WAY_OUT } from './level-log-scan.ts';
 import { LevelStateStore } from './level-state-store.ts';
+import { readMarker } from './snapshot-install.ts';
 import { checkStatePosition } from './state-position.ts';
 
 /** What is wrong, and what to do about it. */
@@ -44,6 +45,8 @@ export interface JournalReport {
   readonly commit?: LogIndex;
   /** The last entry that the state on disk contains. */
   readonly state?: Position;
+  /** A snapshot of this entry is taking the place of the state: the next start of the master finishes that. */
+  readonly installing?: Position;
   /** Empty when the master can be started. */
   readonly problems: readonly JournalProblem[];
 }
@@ -104,12 +107,14 @@ export class JournalInspection {
       verified = (await attempt(() => this.#verify(scan, progress, signal))) ?? false;
       await scan.close();
     }
-    const state = await attempt(() => this.#statePosition(signal));
+    const order = await attempt(() => readMarker(this.folder.path));
+    const state = order === undefined ? await attempt(() => this.#statePosition(signal)) : undefined;
     if (verified && scan !== undefined && state !== undefined)
       await attempt(async () => checkStatePosition(this.folder.path, state, scan));
     const found = scan === undefined ? {} : reported(scan);
     const { path } = this.folder;
-    return { folder: path, ...boundTo(bound), ...found, ...(state === undefined ? {} : { state }), problems };
+    const reached = { ...(state && { state }), ...(order && { installing: order.position }) };
+    return { folder: path, ...boundTo(bound), ...found, ...reached, problems };
   }
 
   /**

@@ -86,6 +86,10 @@ export class JournalRecovery {
     const [problem] = report.problems;
     if (problem !== undefined)
       throw new SluiceError(problem.code, `${problem.message}: use the data folder of another master that is left`);
+    if (report.installing !== undefined) {
+      const message = `A snapshot comes into ${report.folder}: start and stop this master once`;
+      throw new SluiceError('UNAVAILABLE', message);
+    }
     const bound = await readBinding(inspection.folder);
     const { last, state, ballot, commit = 0 } = report;
     if (bound?.state !== 'member' || last === undefined || state === undefined || last.index === 0)

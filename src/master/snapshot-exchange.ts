@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Clock, Timers } from '../base/clock.ts';
+import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
@@ -46,6 +46,8 @@ export interface SnapshotExchangeParts {
 
 /** A namespace has about so many rows for each inode: itself, and where it hangs. */
 const ROWS_PER_INODE = 2;
+/** What a transfer before the last start has left is removed when no other goes on with it for this long. */
+const LEFTOVER_MS = 10 * 60_000;
 /** After a transfer that was given up; the leader offers another with its next heartbeat. */
 const REST_MS = 1000;
 
@@ -57,6 +59,7 @@ export class SnapshotExchange {
   readonly #metrics: SnapshotMetrics;
   readonly #incoming: IncomingState;
   readonly #abort = new AbortController();
+  readonly #keepLeftover: CancelTimer;
   /** The transfer, the removal or the install under way: one after the other. */
   #work: Promise<void> = Promise.resolve();
 
@@ -81,6 +84,7 @@ export class SnapshotExchange {
       barrier: () => parts.barrier(),
       pin: (index) => parts.pin(index),
     });
+    this.#keepLeftover = timers.after(LEFTOVER_MS, () => this.discard());
     this.#metrics.expose({
       open: () => this.source.openCount,
       ageSeconds: () => this.source.ageSeconds,
@@ -91,6 +95,7 @@ export class SnapshotExchange {
   /** Begins to bring a snapshot of `from`; `ended` tells how it ended. */
   fetch(from: NodeId): void {
     const { logger, timers } = this.#parts;
+    this.#keepLeftover();
     this.#then(async () => {
       const meta: SnapshotMeta | undefined = await this.#fetch(from).catch(async (thrown: unknown) => {
         if (this.#abort.signal.aborted) return undefined;
@@ -129,6 +134,7 @@ export class SnapshotExchange {
 
   /** Breaks off what can be, waits for the rest; what was brought stays for the next time. */
   async close(): Promise<void> {
+    this.#keepLeftover();
     this.#abort.abort(new SluiceError('CANCELLED', 'This master is closing'));
     await this.#work;
     await this.#incoming.close();

@@ -90,7 +90,8 @@ async function writeMarker(folder: string, order: Order): Promise<void> {
   await systemFiles.syncFolder(folder);
 }
 
-async function readMarker(folder: string): Promise<Order | undefined> {
+/** The install that was interrupted in a data folder; undefined when there is none. @throws SluiceError CORRUPT */
+export async function readMarker(folder: string): Promise<Order | undefined> {
   let text: string;
   try {
     text = await readFile(join(folder, MARKER), 'utf8');

@@ -107,7 +107,7 @@ export class RaftTransport implements Transport {
 
   /** Where a member listens, as far as it is known. */
   addressOf(member: NodeId): string | undefined {
-    return this.#peers.get(member)?.address;
+    return (this.#peers.get(member) ?? this.#guests.get(member))?.address;
   }
 
   send(to: NodeId, message: Message): boolean {

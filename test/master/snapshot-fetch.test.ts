@@ -73,13 +73,13 @@ function newSource(): SnapshotSource {
   });
 }
 
-function fetching(reader: SnapshotReader, superseded = () => false) {
+function fetching(reader: SnapshotReader, superseded = () => false, bandwidth = 0) {
   const incoming = new IncomingState(join(root, 'incoming'));
   const abort = new AbortController();
   const metrics = new SnapshotMetrics(new Metrics());
   const hasty = new HastyTime();
-  const parts = { source: reader, incoming, bandwidth: 0, clock: hasty, timers: hasty, logger: silent };
-  return { incoming, abort, done: fetchSnapshot({ ...parts, metrics, superseded }, abort.signal) };
+  const parts = { source: reader, incoming, bandwidth, clock: hasty, timers: hasty, logger: silent };
+  return { incoming, abort, hasty, done: fetchSnapshot({ ...parts, metrics, superseded }, abort.signal) };
 }
 
 /** Time for who waits and tries again: each wait is over in the next turn. */
@@ -209,6 +209,16 @@ test('a full disk is given its space back, and tried again', async () => {
   const store = await received();
   expect(await contents(store)).toBe(await contents(state));
   await store.close();
+});
+
+test('no more bytes come in a second than may', async () => {
+  const { hasty, done } = fetching(through({}), undefined, 100_000);
+  await done;
+  const store = await received();
+  await store.close();
+  // The last chunk is not waited for.
+  expect(hasty.monotonicMs()).toBeGreaterThan(10_000);
+  expect(hasty.monotonicMs()).toBeLessThan(60_000);
 });
 
 test('a snapshot that is gone is begun anew', async () => {

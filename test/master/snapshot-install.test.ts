@@ -2,14 +2,17 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DataFolder } from '../../src/host/data-folder.ts';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { IncomingState } from '../../src/master/incoming-state.ts';
+import { JournalInspection } from '../../src/master/journal-inspection.ts';
 import { JOURNAL_STORES, type JournalStoreKind } from '../../src/master/journal-store-kind.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
 import { LevelStateStore } from '../../src/master/level-state-store.ts';
 import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
 import { INCOMING_FOLDER, installState, resumeInstall } from '../../src/master/snapshot-install.ts';
 import { checkStatePosition } from '../../src/master/state-position.ts';
+import { SluiceError } from '../../src/model/errors.ts';
 import type { LogStore } from '../../src/raft/log-store.ts';
 import { membershipOf } from '../../src/raft/membership.ts';
 import type { Position } from '../../src/raft/position.ts';
@@ -46,7 +49,7 @@ async function prepare(folder: string, log: LogStore, last: number): Promise<Lev
   await state.flush();
   await log.open();
   const entries = Array.from({ length: last }, (_, i) => {
-    return { term: i < 20 ? 1 : 2, index: i + 1, kind: 'command' as const, bytes: Uint8Array.of(1) };
+    return { term: i < 20 ? 1 : 2, index: i + 1, kind: 'noop' as const, bytes: new Uint8Array(0) };
   });
   await log.write({ ballot: { term: 7, votedFor: 'a' }, entries, commit: 10 });
   const incoming = new IncomingState(join(folder, INCOMING_FOLDER));
@@ -119,6 +122,29 @@ for (const kind of JOURNAL_STORES)
       }
       expect(rest.length).toBe(keepLog ? 5 : 6);
     });
+
+test('a look at a master whose install was interrupted finds nothing wrong', async () => {
+  const folder = join(root, 'live');
+  const data = await DataFolder.open(folder, 'master');
+  const log = newLog('level', folder);
+  const state = await prepare(folder, log, 20);
+  const position: Position = { term: 2, index: 50 };
+  await expect(
+    state.replace(async () => {
+      for await (const step of installState(folder, { position, keepLog: false }, log))
+        if (step === 'old state moved away') throw new SluiceError('CANCELLED', 'as if the process ended');
+    }),
+  ).rejects.toMatchObject({ code: 'CANCELLED' });
+  await log.close();
+  await state.close();
+  await data.close();
+  const inspection = await JournalInspection.open(folder, nodeTimers);
+  const report = await inspection.check(() => undefined, new AbortController().signal);
+  expect(report).toMatchObject({ installing: position, last: { index: 20 }, problems: [] });
+  expect(report.state).toBeUndefined();
+  await inspection.close();
+  expect(await start('level', folder)).toMatchObject({ resumed: true, applied: 50, last: 50 });
+});
 
 test('a note that cannot be read is refused', async () => {
   await writeFile(join(root, 'install.json'), '{"position":');

@@ -136,6 +136,7 @@ describe('rows', () => {
     ['trash', { id: 5 }],
     ['mountIndex', { mounts: [{ id: 1, path: '/m', uri: 'u', endpoint: '' }] }],
     ['cluster', { clusterId: 'c', formattedMs: 1 }],
+    ['cluster', { clusterId: 'c', formattedMs: 1, epoch: 2, skippedIds: [{ from: 7, below: 2 ** 40 }] }],
     ['counters', { nextInodeId: 1, nextMountId: 2, inodeCount: 3, logTimeMs: 4, workersVersion: 5, mountsVersion: 6 }],
   ];
   test.each(rows)('%s', (table, row) => {

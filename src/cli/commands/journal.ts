@@ -167,7 +167,18 @@ async function withInspection<T>(
 }
 
 function reportRows(report: JournalReport): (readonly string[])[] {
-  const { clusterId = '-', identity = '-', base, last, firstTerm, ballot, commit, state, problems } = report;
+  const {
+    clusterId = '-',
+    identity = '-',
+    base,
+    last,
+    firstTerm,
+    ballot,
+    commit,
+    state,
+    installing,
+    problems,
+  } = report;
   const known = base !== undefined && last !== undefined;
   const some = known && last.index > base.index;
   const rows = [
@@ -180,7 +191,7 @@ function reportRows(report: JournalReport): (readonly string[])[] {
     ['terms', firstTerm === undefined || last === undefined ? '-' : `${firstTerm} to ${last.term}`],
     ['ballot', ballot === undefined ? '-' : `term ${ballot.term}, voted for ${ballot.votedFor ?? 'nobody'}`],
     ['commit', commit === undefined ? '-' : String(commit)],
-    ['state', positionText(state)],
+    ['state', installing === undefined ? positionText(state) : `a snapshot of ${positionText(installing)} comes in`],
     ['verdict', problems.length === 0 ? 'sound' : 'not sound: do not start this master'],
   ];
   for (const { code, message, advice } of problems)
