@@ -1,12 +1,13 @@
-import type { FileOperations } from '../host/file-operations.ts';
+import { type FileOperations, systemFiles } from '../host/file-operations.ts';
 import { LevelDatabase } from '../host/level-database.ts';
 import type { Ballot } from '../raft/effect.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { TermRun } from '../raft/log-store.ts';
 import { type LogIndex, ORIGIN, type Position } from '../raft/position.ts';
-import { decodeLogBase, decodeLogMark, type LogMark } from '../wire/codec/log-record.ts';
+import { decodeLogBase, decodeLogMark, type LogMark, type LogNote } from '../wire/codec/log-record.ts';
 import type { SegmentMeta } from '../wire/codec/segment-record.ts';
 import { BASE_KEY, FIRST_BLOCK_KEY, LAST_BLOCK_KEY, LogScan, MARK_KEY } from './level-log-scan.ts';
+import { readLogNote } from './log-note.ts';
 import { newSegmentMeta, readSegmentMeta } from './segment-meta.ts';
 import { SegmentScan } from './segment-scan.ts';
 
@@ -40,9 +41,11 @@ export class LevelJournalScan implements JournalScan {
   readonly base: Position;
   readonly #level: LevelDatabase<Uint8Array>;
   readonly #mark: LogMark | undefined;
+  readonly #note: LogNote | undefined;
   readonly #scan: LogScan;
 
-  private constructor(level: LevelDatabase<Uint8Array>, named: string) {
+  private constructor(level: LevelDatabase<Uint8Array>, note: LogNote | undefined, named: string) {
+    this.#note = note;
     const baseRecord = level.getSync(BASE_KEY);
     const markRecord = level.getSync(MARK_KEY);
     const start = baseRecord === undefined ? { base: ORIGIN, chain: 0 } : decodeLogBase(baseRecord);
@@ -56,7 +59,7 @@ export class LevelJournalScan implements JournalScan {
   static async open(folder: string, named: string): Promise<LevelJournalScan> {
     const level = await LevelDatabase.openBinary(folder, LEVEL_OPTIONS);
     try {
-      return new LevelJournalScan(level, named);
+      return new LevelJournalScan(level, await readLogNote(systemFiles, folder), named);
     } catch (thrown) {
       await level.close();
       throw thrown;
@@ -86,7 +89,7 @@ export class LevelJournalScan implements JournalScan {
   async *verify(): AsyncGenerator<readonly Entry[]> {
     for await (const [key, record] of this.#level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY }))
       yield this.#scan.add(key, record);
-    this.#scan.finish(this.#mark);
+    this.#scan.finish(this.#mark, this.#note);
   }
 
   entries(): AsyncGenerator<readonly Entry[]> {

@@ -2,7 +2,7 @@ import { SluiceError } from '../model/errors.ts';
 import type { Entry } from '../raft/entry.ts';
 import type { TermRun } from '../raft/log-store.ts';
 import type { LogIndex, Position } from '../raft/position.ts';
-import { type Chain, decodeBlock, type LogBase, type LogMark } from '../wire/codec/log-record.ts';
+import { type Chain, decodeBlock, type LogBase, type LogMark, type LogNote } from '../wire/codec/log-record.ts';
 
 /** Key of a record of the journal. */
 export type BlockKey = Uint8Array;
@@ -55,6 +55,8 @@ export function withWayOut(thrown: unknown): SluiceError {
  * Verifies the blocks of a log in their order: each must continue the one before it, by index and by chain, and the
  * last must end where the mark says that the log ended. LevelDB recovers whole batches, and the mark is in the batch
  * of the last block: a write that a crash tore is absent with its mark, so nothing that this scan misses was a crash.
+ * Of whole writes that are lost from the end the LevelDB itself knows nothing: a note beside it says how many there
+ * were, at the last close or some thousand writes ago.
  */
 export class LogScan {
   readonly runs: TermRun[] = [];
@@ -99,13 +101,17 @@ export class LogScan {
     return entries;
   }
 
-  /** @throws SluiceError CORRUPT when the log does not end where it should. */
-  finish(mark: LogMark | undefined): void {
+  /**
+   * @param note What was noted beside the LevelDB.
+   * @throws SluiceError CORRUPT when the log does not end where it should.
+   */
+  finish(mark: LogMark | undefined, note: LogNote | undefined): void {
     const { term, index } = this.#last;
-    if (mark === undefined) {
-      if (index > 0) throw damaged(this.#folder, index, 'the record of votes is missing');
-      return;
-    }
+    if (mark === undefined && index > 0) throw damaged(this.#folder, index, 'the record of votes is missing');
+    const lost = (note?.writes ?? 0) - (mark?.writes ?? 0);
+    if (note !== undefined && lost > 0)
+      throw damaged(this.#folder, index + 1, `the last ${lost} writes are missing, ${note.commit} was committed`);
+    if (mark === undefined) return;
     if (index < mark.last.index) {
       const what = `entries up to ${mark.last.index} are missing, ${mark.commit} was the last known to be committed`;
       throw damaged(this.#folder, index + 1, what);

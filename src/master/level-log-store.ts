@@ -1,5 +1,7 @@
 import { assert, must } from '../base/assert.ts';
+import { systemFiles } from '../host/file-operations.ts';
 import { LevelDatabase, type LevelOptions } from '../host/level-database.ts';
+import { findTableDamage } from '../host/level-table-check.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Ballot } from '../raft/effect.ts';
 import { type Entry, entrySizeBytes } from '../raft/entry.ts';
@@ -15,6 +17,7 @@ import {
   encodeLogBase,
   encodeLogMark,
 } from '../wire/codec/log-record.ts';
+import { journalDiskError } from './journal-disk-error.ts';
 import { checkStoreKind, journalFiles } from './journal-store-kind.ts';
 import {
   BASE_KEY,
@@ -28,10 +31,13 @@ import {
   MARK_KEY,
   withWayOut,
 } from './level-log-scan.ts';
+import { readLogNote, writeLogNote } from './log-note.ts';
 
 const LEVEL_OPTIONS: LevelOptions = { blockCacheBytes: 1024 * 1024, writeBufferBytes: 16 * 1024 * 1024 };
 /** Blocks that one batch of a compaction removes: a slice holds up the log's writes for about a millisecond. */
 const COMPACT_SLICE = 1000;
+/** Writes after which it is noted that they are durable. */
+const NOTE_EVERY = 4096;
 
 /** A block and what is behind it that a truncation removes, and where the log then ends. */
 interface Cut {
@@ -55,6 +61,9 @@ export class LevelLogStore implements LogStore {
   #base: Position = ORIGIN;
   #last: Position = ORIGIN;
   #chain: Chain = 0;
+  #writes = 0;
+  #noted = 0;
+  #noting: Promise<void> | undefined;
   #writing = false;
   #compacting = false;
   #poison: unknown;
@@ -70,8 +79,11 @@ export class LevelLogStore implements LogStore {
     let level: LevelDatabase<Uint8Array> | undefined;
     try {
       checkStoreKind(this.#folder, await journalFiles(this.#folder), 'level');
+      await this.#refuseTableDamage();
       level = await this.#openLevel(this.#folder, LEVEL_OPTIONS);
       const stored = await this.#verify(level);
+      // Made now, its files need no space when the disk is full.
+      if (this.#noted === 0) await this.#note();
       this.#level = level;
       return stored;
     } catch (thrown) {
@@ -126,13 +138,25 @@ export class LevelLogStore implements LogStore {
     return this.#alone((level) => this.#reset(level, base));
   }
 
+  /** When nothing has failed, notes that all writes are durable: the loss of any of them is then noticed. */
   async close(): Promise<void> {
-    await this.#level?.close();
+    await this.#noting;
+    const level = this.#level;
+    this.#level = undefined;
+    await level?.close();
+    if (level !== undefined && this.#poison === undefined && this.#writes > this.#noted) await this.#note();
   }
 
   /** How many entries are kept. */
   get entries(): number {
     return this.#last.index - this.#base.index;
+  }
+
+  /** LevelDB ends the process when a table makes no sense to it; all of them are read anyway. */
+  async #refuseTableDamage(): Promise<void> {
+    const table = await findTableDamage(this.#folder, new AbortController().signal);
+    if (table === undefined) return;
+    throw new SluiceError('CORRUPT', `Journal ${this.#folder} is damaged (${table} has a wrong checksum)`);
   }
 
   async #verify(level: LevelDatabase<Uint8Array>): Promise<StoredLog> {
@@ -142,10 +166,13 @@ export class LevelLogStore implements LogStore {
     const scan = new LogScan(this.#folder, base);
     for await (const [key, record] of level.range({ gte: FIRST_BLOCK_KEY, lte: LAST_BLOCK_KEY })) scan.add(key, record);
     const mark = markRecord === undefined ? undefined : decodeLogMark(markRecord);
-    scan.finish(mark);
+    const note = await readLogNote(systemFiles, this.#folder);
+    scan.finish(mark, note);
     this.#base = base.base;
     this.#last = scan.last;
     this.#chain = scan.chain;
+    this.#writes = mark?.writes ?? 0;
+    this.#noted = note?.writes ?? 0;
     if (mark !== undefined) this.#ballot = mark.ballot;
     this.#commit = Math.max(mark?.commit ?? 0, base.base.index);
     const { runs, configs } = scan;
@@ -160,12 +187,32 @@ export class LevelLogStore implements LogStore {
     this.#writing = true;
     try {
       await change(level);
+      this.#writes += 1;
+      if (this.#writes >= this.#noted + NOTE_EVERY && this.#noting === undefined) this.#noteSoon();
     } catch (thrown) {
       this.#poison = thrown;
       throw thrown;
     } finally {
       this.#writing = false;
     }
+  }
+
+  async #note(): Promise<void> {
+    const note = { writes: this.#writes, commit: this.#commit };
+    await writeLogNote(systemFiles, this.#folder, note).catch((thrown: unknown) => {
+      throw journalDiskError(this.#folder, thrown);
+    });
+    this.#noted = note.writes;
+  }
+
+  #noteSoon(): void {
+    this.#noting = this.#note()
+      .catch((thrown: unknown) => {
+        this.#poison ??= thrown;
+      })
+      .finally(() => {
+        this.#noting = undefined;
+      });
   }
 
   #checkPoison(): void {
@@ -195,7 +242,7 @@ export class LevelLogStore implements LogStore {
     const ballot = write.ballot ?? this.#ballot;
     const commit = Math.max(this.#commit, write.commit);
     assert(commit <= last.index, `Commit index ${commit} is beyond the log (${last.index})`);
-    batch.put(MARK_KEY, encodeLogMark({ ballot, commit, last, chain }));
+    batch.put(MARK_KEY, encodeLogMark({ ballot, commit, last, chain, writes: this.#writes + 1 }));
     await batch.write({ sync: true });
     this.#ballot = ballot;
     this.#commit = commit;
@@ -226,7 +273,8 @@ export class LevelLogStore implements LogStore {
       for (const key of keys) batch.delete(key);
     const chain = chainBehind(base);
     batch.put(BASE_KEY, encodeLogBase({ base, chain }));
-    batch.put(MARK_KEY, encodeLogMark({ ballot: this.#ballot, commit: base.index, last: base, chain }));
+    const mark = { ballot: this.#ballot, commit: base.index, last: base, chain, writes: this.#writes + 1 };
+    batch.put(MARK_KEY, encodeLogMark(mark));
     await batch.write({ sync: true });
     this.#base = base;
     this.#last = base;

@@ -16,6 +16,7 @@ import {
   type SegmentMeta,
 } from '../wire/codec/segment-record.ts';
 import { FrameIndex, type IndexedFrame } from './frame-index.ts';
+import { journalDiskError } from './journal-disk-error.ts';
 import { checkStoreKind } from './journal-store-kind.ts';
 import { type Segment, SegmentFiles } from './segment.ts';
 import { newSegmentMeta, readSegmentMeta, SEGMENT_NAME, writeSegmentMeta } from './segment-meta.ts';
@@ -95,7 +96,7 @@ export class SegmentLogStore implements LogStore {
       return await this.#open();
     } catch (thrown) {
       await this.close();
-      throw this.#explained(thrown);
+      throw journalDiskError(this.#folder, thrown);
     }
   }
 
@@ -431,29 +432,8 @@ export class SegmentLogStore implements LogStore {
   }
 
   #poisoned(thrown: unknown): unknown {
-    const error = this.#explained(thrown);
+    const error = journalDiskError(this.#folder, thrown);
     this.#poison ??= error;
     return error;
-  }
-
-  /** An error of the system as one that says what to do. */
-  #explained(thrown: unknown): unknown {
-    const { code, syscall } = (thrown ?? {}) as NodeJS.ErrnoException;
-    if (thrown instanceof SluiceError || code === undefined) return thrown;
-    const options = { cause: thrown };
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
-      const message = `Journal ${this.#folder} cannot be written: the disk is full; free some space`;
-      return new SluiceError('EXHAUSTED', message, options);
-    }
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      const message = `Journal ${this.#folder} cannot be written (${code}): give this user write access to the folder`;
-      return new SluiceError('PERMISSION_DENIED', message, options);
-    }
-    const what = `${syscall ?? 'an operation'} failed with ${code}`;
-    return new SluiceError(
-      'INTERNAL',
-      `Journal ${this.#folder} cannot be used, ${what}: check its disk, then restart this master`,
-      options,
-    );
   }
 }

@@ -158,24 +158,63 @@ describe.each(CASES)('a journal in LevelDB, %s', (name, making) => {
     expect(journal.sizes.at(-1)).toBe(journal.bytes.length);
   });
 
-  test(`cut anywhere, has exactly the writes before the cut (SEED=${SEED})`, async () => {
+  test(`cut anywhere, has the writes before the cut, or is CORRUPT when it was closed (SEED=${SEED})`, async () => {
     for (const at of places(journal)) {
       const whole = journal.sizes.findLastIndex((size) => size <= at);
-      expect([at, await outcome(journal, journal.bytes.subarray(0, at))]).toEqual([at, journal.states[whole]]);
+      const found = await outcome(journal, journal.bytes.subarray(0, at));
+      if (making.killed) expect([at, found]).toEqual([at, journal.states[whole]]);
+      else expect([at, found]).toMatchObject([at, { code: 'CORRUPT' }]);
     }
   });
 
-  test(`with any byte changed, is CORRUPT, or lacks its last write only (SEED=${SEED})`, async () => {
+  test(`with any byte changed, is CORRUPT, or lacks its last write when it was killed (SEED=${SEED})`, async () => {
     const random = seededRandom(SEED);
     const lastBegins = journal.sizes.at(-2) ?? 0;
     for (const at of places(journal)) {
       const bytes = Buffer.from(journal.bytes);
       bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
       const found = await outcome(journal, bytes);
-      if (at >= lastBegins) expect([at, found]).toEqual([at, journal.states.at(-2)]);
+      if (at >= lastBegins && making.killed) expect([at, found]).toEqual([at, journal.states.at(-2)]);
       else expect([at, found]).toMatchObject([at, { code: 'CORRUPT' }]);
     }
   });
+});
+
+test(`a journal in LevelDB that was closed: any file cut, changed or missing (SEED=${SEED})`, async () => {
+  const work = join(root, 'files-work');
+  const write = async (from: number) => {
+    const store = new LevelLogStore(work);
+    await store.open();
+    for (let index = from; index < from + 4; index += 1)
+      await store.write({ entries: [entry(index, 1)], commit: index });
+    await store.close();
+  };
+  for (const from of [1, 5, 9]) await write(from);
+  const whole = await openedContent(work);
+  const random = seededRandom(SEED);
+  const files = readdirSync(work).filter((name) => name !== 'LOCK' && !name.startsWith('LOG'));
+  const kinds = new Set(files.map((name) => name.replace(/\d+/, 'n')));
+  expect([...kinds].toSorted()).toEqual(['CURRENT', 'MANIFEST-n', 'n.ldb', 'n.log', 'noted-a', 'noted-b']);
+  for (const name of files) {
+    const bytes = readFileSync(join(work, name));
+    const all = bytes.length <= SAMPLE / 8;
+    const some = Array.from({ length: SAMPLE / 8 }, () => Math.floor(random.next() * bytes.length));
+    const damages: (readonly [string, Buffer | undefined])[] = [['missing', undefined]];
+    for (const at of all ? bytes.keys() : some) {
+      const changed = Buffer.from(bytes);
+      changed.writeUInt8(changed.readUInt8(at) ^ (1 << Math.floor(random.next() * 8)), at);
+      damages.push([`cut at ${at}`, bytes.subarray(0, at)], [`changed at ${at}`, changed]);
+    }
+    for (const [how, damaged] of damages) {
+      const copy = join(root, 'files-copy');
+      cpSync(work, copy, { recursive: true });
+      if (damaged === undefined) rmSync(join(copy, name));
+      else writeFileSync(join(copy, name), damaged);
+      const found = await openedContent(copy).catch((thrown: unknown) => thrown);
+      if (!(found instanceof SluiceError)) expect([name, how, found]).toEqual([name, how, whole]);
+      rmSync(copy, { recursive: true });
+    }
+  }
 });
 
 /** A journal in segment files, as it is and as it was before its last write. */

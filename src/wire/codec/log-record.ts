@@ -139,6 +139,8 @@ export interface LogMark {
   /** Where the log ends. */
   readonly last: Position;
   readonly chain: Chain;
+  /** How many writes there were, this one included; 0 when an older version did not count. */
+  readonly writes: number;
 }
 
 /** Where the log begins: everything up to `base` was compacted. */
@@ -154,6 +156,7 @@ interface FlatMark {
   readonly lastIndex: LogIndex;
   readonly chain: Chain;
   readonly votedFor?: string;
+  readonly writes?: number;
 }
 
 /** Field orders are for ever: append only. */
@@ -164,13 +167,14 @@ const MARK = row<FlatMark>({
   lastIndex: number,
   chain: number,
   votedFor: optional(text),
+  writes: optional(number),
 });
 const BASE = row<Position & { readonly chain: Chain }>({ term: number, index: number, chain: number });
 
-export function encodeLogMark({ ballot, commit, last, chain }: LogMark): Uint8Array {
+export function encodeLogMark({ ballot, commit, last, chain, writes }: LogMark): Uint8Array {
   const { term, votedFor } = ballot;
   const voted = votedFor === undefined ? {} : { votedFor };
-  return toSealedBytes(MARK, { term, commit, lastTerm: last.term, lastIndex: last.index, chain, ...voted });
+  return toSealedBytes(MARK, { term, commit, lastTerm: last.term, lastIndex: last.index, chain, ...voted, writes });
 }
 
 /** @throws SluiceError CORRUPT */
@@ -181,7 +185,33 @@ export function decodeLogMark(bytes: Uint8Array): LogMark {
     commit: flat.commit,
     last: { term: flat.lastTerm, index: flat.lastIndex },
     chain: flat.chain,
+    writes: flat.writes ?? 0,
   };
+}
+
+/** Written beside a LevelDB, so that the loss of its last writes is noticed. */
+export interface LogNote {
+  /** So many writes are known to be durable. */
+  readonly writes: number;
+  /** The commit index that they noted. */
+  readonly commit: LogIndex;
+}
+
+const NOTE_BYTES = 16;
+
+/** `writes u48 | commit u48 | crc u32` */
+export function encodeLogNote({ writes, commit }: LogNote): Uint8Array {
+  const bytes = Buffer.alloc(NOTE_BYTES);
+  bytes.writeUIntBE(writes, 0, 6);
+  bytes.writeUIntBE(commit, 6, 6);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 12)), 12);
+  return bytes;
+}
+
+/** Undefined when it is torn or damaged. */
+export function decodeLogNote(bytes: Buffer): LogNote | undefined {
+  if (bytes.length !== NOTE_BYTES || bytes.readUInt32BE(12) !== crc32(bytes.subarray(0, 12))) return undefined;
+  return { writes: bytes.readUIntBE(0, 6), commit: bytes.readUIntBE(6, 6) };
 }
 
 export function encodeLogBase({ base, chain }: LogBase): Uint8Array {
