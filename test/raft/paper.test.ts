@@ -7,6 +7,34 @@ import { append, at, Cluster, Node } from './cluster.ts';
 const THREE = ['a', 'b', 'c'];
 const { electionTicks, heartbeatTicks } = DEFAULT_RAFT_LIMITS;
 
+/*
+ * The sentences of §5 (Figure 2 and the text), and the tests below that hold them.
+ *
+ * | § | sentence, in short | test |
+ * |---|---|---|
+ * | 5.1 | a later term in any message is taken over, by followers, candidates and leaders | takes a later term from a message |
+ * | 5.1 | a message of an earlier term is rejected | a message of an earlier term is rejected |
+ * | 5.2 | servers start as followers | starts as a follower |
+ * | 5.2 | leaders send heartbeats to all | a leader sends heartbeats |
+ * | 5.2 | who hears nobody campaigns: follower, candidate | starts an election; starts another election |
+ * | 5.2 | a majority wins, in one round | of $size voters |
+ * | 5.2 | one vote in a term, first come, first served | one vote in a term |
+ * | 5.2 | a candidate yields to a leader of its term or a later one | yields to the leader |
+ * | 5.2 | timeouts are random: follower, candidate | the timeout of a %s is random |
+ * | 5.2 | so split votes are rare: followers, candidates | split votes are rare |
+ * | 5.3 | the leader appends a command and sends it to all | appends a proposal |
+ * | 5.3 | it is committed, and applied, once a majority holds it, and the others are told | applies and tells |
+ * | 5.3 | what majorities are: nine shapes | of $size, $acknowledge acknowledge |
+ * | 5.3 | that commits all before it | an own entry commits what precedes it |
+ * | 5.3 | followers apply what they learn to be committed, in order | a follower applies |
+ * | 5.3 | followers refuse what does not follow on their log | checks the previous entry |
+ * | 5.3 | they remove what conflicts, and nothing else | takes $entries behind $previous |
+ * | 5.3 | the leader makes all logs equal to its own (Figure 7) | of Figure 7 |
+ * | 5.4.1 | a request for votes says where the log ends | a vote request tells |
+ * | 5.4.1 | voters refuse older logs | a voter with terms $log |
+ * | 5.4.2 | only entries of the own term are committed by counting | only entries of the own term |
+ */
+
 function five(): string[] {
   return ['a', 'b', 'c', 'd', 'e'];
 }
@@ -168,6 +196,29 @@ describe('§5.3 log replication', () => {
     node.receive('b', { kind: 'appendReply', term: 3, match, readPosition: 0 });
     expect(node.status.commit).toBe(match);
     expect(node.effectsOf('apply')).toEqual([{ kind: 'apply', from: 1, to: match }]);
+  });
+
+  test('the leader applies and tells the others what a majority holds', () => {
+    const node = new Node('a', THREE).lead('b');
+    for (const peer of ['b', 'c']) node.receive(peer, { kind: 'appendReply', term: 1, match: 1, readPosition: 0 });
+    node.propose();
+    node.take();
+    node.receive('b', { kind: 'appendReply', term: 1, match: 2, readPosition: 0 });
+    expect(node.effectsOf('apply').at(-1)).toEqual({ kind: 'apply', from: 2, to: 2 });
+    expect(node.take()).toMatchObject([{ to: 'b', message: { kind: 'heartbeat', commit: 2 } }]);
+    node.propose();
+    expect(node.sentOf('append').map(({ commit }) => commit)).toEqual([2, 2]);
+  });
+
+  test.each([
+    { commit: 0, applied: [] },
+    { commit: 1, applied: [{ from: 1, to: 1 }] },
+    { commit: 3, applied: [{ from: 1, to: 3 }] },
+    { commit: 9, applied: [{ from: 1, to: 3 }] },
+  ])('a follower applies what it learns to be committed: up to $commit', ({ commit, applied }) => {
+    const node = new Node('b', THREE).receive('a', append(1, ORIGIN, [1, 1, 1], commit));
+    expect(node.effectsOf('apply').map(({ from, to }) => ({ from, to }))).toEqual(applied);
+    expect(node.status.commit).toBe(Math.min(commit, 3));
   });
 
   test('followers learn the commit index', () => {

@@ -2,7 +2,6 @@ import { must } from '../../src/base/assert.ts';
 import { describeEvent } from '../../src/raft/describe.ts';
 import { type Membership, NO_MEMBERS } from '../../src/raft/membership.ts';
 import type { Envelope } from '../../src/raft/message.ts';
-import type { RaftLimits } from '../../src/raft/options.ts';
 import { type NodeId, ORIGIN, type Position } from '../../src/raft/position.ts';
 import { SimDisk } from '../sim/disk.ts';
 import { ScriptNode } from './script-node.ts';
@@ -168,7 +167,7 @@ class Script {
       const setup = {
         disk,
         membership: options.get('voters') === '' ? NO_MEMBERS : membership,
-        limits: limits(options),
+        limits: options.has('frames') ? { maxInFlightFrames: Number(options.get('frames')) } : {},
         slowDisk: options.get('disk') === 'slow',
         slowApply: options.get('apply') === 'slow',
       };
@@ -204,12 +203,14 @@ class Script {
   /** Delivers or drops, of the messages that are on their way, those which the options name. */
   #move({ verb, options }: Command): void {
     let left = Number(options.get('count') ?? Number.POSITIVE_INFINITY);
+    let skipped = Number(options.get('skip') ?? 0);
     for (const envelope of this.#travelling.splice(0)) {
       const { from, to, message } = envelope;
       const fits = Object.entries({ from, to, kind: message.kind }).every(
         ([key, value]) => (options.get(key) ?? value) === value,
       );
-      if (!fits || left <= 0) {
+      if (fits) skipped -= 1;
+      if (!fits || left <= 0 || skipped >= 0) {
         this.#travelling.push(envelope);
         continue;
       }
@@ -282,12 +283,4 @@ function list(options: ReadonlyMap<string, string>, key: string): string[] {
 function position(text: string): Position {
   const [term, index] = text.split('/').map(Number);
   return { term: term ?? 0, index: index ?? 0 };
-}
-
-function limits(options: ReadonlyMap<string, string>): Partial<RaftLimits> {
-  const named = { frames: 'maxInFlightFrames', frameBytes: 'maxFrameBytes', flightBytes: 'maxInFlightBytes' } as const;
-  const given = Object.entries(named).flatMap(([key, limit]) =>
-    options.has(key) ? [[limit, Number(options.get(key))] as const] : [],
-  );
-  return Object.fromEntries(given);
 }
