@@ -20,15 +20,18 @@ const COMPACT_AT = 4096;
 
 /**
  * Who waits for entries of the term that this master leads in. While it leads, its proposals follow each other in the
- * journal without gaps, so a queue is enough: no map, nothing to search. When leadership ends the queue is emptied.
+ * journal, with nothing between them but entries that the core makes itself (changes of the membership), so a queue is
+ * enough: no map, nothing to search. When leadership ends the queue is emptied.
  */
 export class Waiters {
-  #queue: Waiter[] = [];
+  /** Nobody waits where the core's own entries are. */
+  #queue: (Waiter | undefined)[] = [];
   #head = 0;
   /** Index that the waiter at `#head` waits for. */
   #first: LogIndex = 0;
   #term: Term = 0;
 
+  /** Entries from the first that is waited for to the last. */
   get size(): number {
     return this.#queue.length - this.#head;
   }
@@ -44,7 +47,9 @@ export class Waiters {
       this.#first = at.index;
       this.#term = at.term;
     }
-    assert(at.index === this.#first + this.size && at.term === this.#term, 'Proposals of a term have no gaps');
+    const next = this.#first + this.size;
+    assert(at.index >= next && at.term === this.#term, 'Proposals of a term follow each other');
+    for (let index = next; index < at.index; index += 1) this.#queue.push(undefined);
     this.#queue.push(waiter);
   }
 
@@ -64,7 +69,7 @@ export class Waiters {
 
   /** Empties the queue. @returns who was in it. */
   clear(): readonly Waiter[] {
-    const left = this.#queue.slice(this.#head);
+    const left = this.#queue.slice(this.#head).filter((waiter) => waiter !== undefined);
     this.#queue = [];
     this.#head = 0;
     return left;

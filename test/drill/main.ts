@@ -7,6 +7,7 @@ import { FaultyDisks } from '../support/faulty-disks.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from './disk-faults.ts';
 import { type Fault, runDrill } from './drill.ts';
+import { MEMBERSHIP } from './membership-faults.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
 import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
@@ -27,6 +28,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   'disk-stall': STALLED_DISKS,
   'fsync-error': FAILING_SYNCS,
   snapshot: SNAPSHOTS,
+  membership: MEMBERSHIP,
 };
 
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]

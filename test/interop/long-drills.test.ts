@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from '../drill/disk-faults.ts';
 import { type Fault, runDrill } from '../drill/drill.ts';
+import { MEMBERSHIP } from '../drill/membership-faults.ts';
 import { SNAPSHOTS } from '../drill/snapshot-faults.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 
@@ -44,3 +45,5 @@ describe('disks of masters', () => {
 });
 
 test('a standby that missed a lot gets a snapshot, whoever dies meanwhile', () => survive(SNAPSHOTS, 1), 300_000);
+
+test('masters are replaced by empty machines, come and go, and nothing is lost', () => survive(MEMBERSHIP), 300_000);

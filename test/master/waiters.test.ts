@@ -32,10 +32,22 @@ test('clearing gives everybody who waits, and another leadership begins anew', (
   expect(waiters.applied({ term: 5, index: 4 })).toEqual({ waiter: c, same: true });
 });
 
-test('gaps and skipped entries are defects', () => {
+test('nobody waits for entries between proposals: changes of the membership', () => {
+  const waiters = new Waiters();
+  const [a, b, c] = [waiter(), waiter(), waiter()];
+  waiters.add({ term: 3, index: 5 }, a);
+  waiters.add({ term: 3, index: 8 }, b);
+  waiters.add({ term: 3, index: 10 }, c);
+  const found = [5, 6, 7, 8].map((index) => waiters.applied({ term: 3, index })?.waiter);
+  expect(found).toEqual([a, undefined, undefined, b]);
+  expect(waiters.last).toBe(10);
+  expect(waiters.clear()).toEqual([c]);
+});
+
+test('proposals out of order and skipped entries are defects', () => {
   const waiters = new Waiters();
   waiters.add({ term: 3, index: 5 }, waiter());
-  expect(() => waiters.add({ term: 3, index: 7 }, waiter())).toThrow(/no gaps/);
-  expect(() => waiters.add({ term: 4, index: 6 }, waiter())).toThrow(/no gaps/);
+  expect(() => waiters.add({ term: 3, index: 5 }, waiter())).toThrow(/follow each other/);
+  expect(() => waiters.add({ term: 4, index: 6 }, waiter())).toThrow(/follow each other/);
   expect(() => waiters.applied({ term: 3, index: 6 })).toThrow(/was not applied/);
 });

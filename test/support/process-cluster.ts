@@ -56,6 +56,8 @@ export class Node {
   readonly address: string;
   /** Where /metrics and /readyz are. */
   readonly statusUrl: string;
+  /** Where it keeps what it knows. */
+  readonly data: string;
   readonly #environment: Record<string, string>;
   readonly #log: string;
   #child: ChildProcess | undefined;
@@ -73,6 +75,7 @@ export class Node {
     this.role = options.role;
     this.address = options.address;
     this.statusUrl = options.statusUrl;
+    this.data = options.environment[`SLUICE_${options.role.toUpperCase()}_DATA`] ?? '';
     this.#environment = options.environment;
     this.#log = options.log;
   }
@@ -235,6 +238,26 @@ export class ProcessCluster {
     return this.#workers;
   }
 
+  /**
+   * Starts one more master, with an empty folder: it waits until the cluster takes it in. It knows where the others are,
+   * they are told of it by whoever adds it.
+   */
+  async startMaster(): Promise<Node> {
+    const [place] = await this.#places(1);
+    if (place === undefined) throw new Error('No place for a master was made');
+    const present = this.#masters.map(({ name, address }) => ({ name, address }));
+    const master = this.#master(place, [...present, place]);
+    this.#masters = [...this.#masters, master];
+    master.start();
+    return master;
+  }
+
+  /** Ends a master that the cluster has let go. */
+  async endMaster(master: Node): Promise<void> {
+    await master.stop('SIGTERM');
+    this.#masters = this.#masters.filter((each) => each !== master);
+  }
+
   /** Names and addresses for masters that are not there yet. */
   async #places(count: number): Promise<MasterPlace[]> {
     const ports = await freePorts(count * 2);
@@ -257,7 +280,7 @@ export class ProcessCluster {
     return this.network?.door(name).address ?? address;
   }
 
-  #master(place: MasterPlace, all: readonly MasterPlace[]): Node {
+  #master(place: MasterPlace, all: readonly Pick<MasterPlace, 'name' | 'address'>[]): Node {
     const { name, address, statusPort } = place;
     const { network } = this;
     const { data, environment } = this.#options.masterOwn?.(name) ?? {};
