@@ -30,10 +30,13 @@ export function indexOfKey(key: BlockKey): LogIndex {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1, INDEX_BYTES);
 }
 
-/** What to do about damage of a master's journal or state. */
+/**
+ * What to do about damage of a master's journal or state. Never to copy another's folders: the votes in them are not
+ * this one's.
+ */
 export const WAY_OUT =
-  'stop this master, move its data folder away, and copy the folders journal and state of the leading master here ' +
-  'while that one is stopped for a moment';
+  'stop this master, move its data folder away, start it with an empty one, and let the others take it in with ' +
+  'sluice admin quorum add NAME=HOST:PORT; when most masters have lost theirs, see sluice journal recover';
 
 /** Damage of the journal at `index`, with what to do about it. */
 export function damaged(folder: string, index: LogIndex, what: string, cause?: unknown): SluiceError {

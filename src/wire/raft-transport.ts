@@ -37,6 +37,8 @@ const ADDRESS = 'sluice-address';
 
 /** Members that are dialled only because they dialled us. */
 const GUESTS_MAX = 16;
+/** Refusals that are remembered as logged. */
+const REFUSALS_MAX = 100;
 /** A link to one of them that carries nothing for one to two of these is closed: two strangers hold on to nobody. */
 const GUEST_IDLE_MS = 10_000;
 
@@ -63,6 +65,8 @@ export class RaftTransport implements Transport {
   readonly #busy = new Set<NodeId>();
   #cancelLook: CancelTimer | undefined;
   readonly #incoming = new Map<NodeId, Incoming>();
+  /** What was said last to those who were refused: they come again every second, the log needs it once. */
+  readonly #refused = new Set<string>();
   /** How many messages to each were dropped. */
   readonly #dropped = new Map<NodeId, number>();
   #listener: TransportListener | undefined;
@@ -164,7 +168,7 @@ export class RaftTransport implements Transport {
     const refused = listener === undefined || this.#closed ? notReady(this.#options.self) : this.#check(call.metadata);
     if (refused !== undefined || listener === undefined) {
       const said = refused ?? notReady(this.#options.self);
-      if (said.code !== 'UNAVAILABLE') this.#options.logger.error({ err: said }, 'refused a stream from a master');
+      if (said.code !== 'UNAVAILABLE') this.#logRefusal(said);
       done(toGrpcStatus(said));
       return;
     }
@@ -203,6 +207,13 @@ export class RaftTransport implements Transport {
   #dismiss(from: NodeId): void {
     this.#guests.get(from)?.close();
     this.#guests.delete(from);
+  }
+
+  #logRefusal(error: SluiceError): void {
+    if (this.#refused.has(error.message)) return;
+    if (this.#refused.size >= REFUSALS_MAX) this.#refused.clear();
+    this.#refused.add(error.message);
+    this.#options.logger.error({ err: error }, 'refused a stream from a master');
   }
 
   #receive(from: NodeId, call: Call, done: sendUnaryData<Buffer>, listener: TransportListener): void {
