@@ -105,6 +105,10 @@ test('a backup of a cluster that works, restored, has everything that was acknow
   for (let i = 0; i < atLeast; i += 1) expect(names.has(`/${i}-${LONG}`)).toBe(true);
   expect(names.size).toBeLessThanOrEqual(made);
   await there.mkdir('/new');
+  // Alone, the leader makes backups.
+  const next = await second.command('admin', 'backup', join(folder, 'next.tar'), '--json');
+  expect(next, next.err).toMatchObject({ code: 0 });
+  expect(JSON.parse(next.out)).toMatchObject({ master: 'm1', tables: { inode: names.size + 2 } });
   const info = JSON.parse((await second.command('admin', 'quorum', 'info', '--json')).out) as { clusterId: string };
   expect(info.clusterId).toBe((JSON.parse(restored.out) as { clusterId: string }).clusterId);
 }, 180_000);
