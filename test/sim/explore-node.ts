@@ -140,7 +140,7 @@ export class ExploredNode {
     const node = byDigest.get(digest) ?? new ExploredNode(this.#unfolding, done.life, past, this, deed);
     byDigest.set(digest, node);
     const letters = done.sent.map((envelope) => ({ ...envelope, uid: this.#unfolding.letterUid(envelope) }));
-    const step = { node, letters, broken: done.broken };
+    const step = { node, letters, broken: done.broken ?? secondVote(this.past, done) };
     this.#steps.set(key, step);
     return step;
   }
@@ -301,6 +301,15 @@ function attach(log: SimLog, message: Extract<Message, { kind: 'append' }>): Mes
   const { previous, last } = message;
   if (log.termAt(previous.index) !== previous.term || last > log.last.index) return undefined;
   return { ...message, entries: log.range(previous.index + 1, last) };
+}
+
+function secondVote({ votes }: Past, { sent }: Done): string | undefined {
+  for (const { from, to, message } of sent) {
+    if (message.kind !== 'voteReply' || !message.granted) continue;
+    const first = votes.get(message.term) ?? to;
+    if (first !== to) return `I7: ${from} voted in ${message.term} for ${first} and for ${to}`;
+  }
+  return undefined;
 }
 
 /** Adds what a deed showed to what is known of the node. */
