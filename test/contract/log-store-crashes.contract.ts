@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { Ballot } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
-import type { LogStore } from '../../src/raft/log-store.ts';
+import type { LogStore, StoredLog } from '../../src/raft/log-store.ts';
 import { ORIGIN, type Position } from '../../src/raft/position.ts';
 import { entries, entry, type LogStoreFixture } from './log-store.contract.ts';
 
@@ -13,6 +13,8 @@ export interface CrashFixture extends LogStoreFixture {
   mark(): Promise<void>;
   /** What crashes since the mark may have left. */
   crashes(random: Random): AsyncIterable<Crash>;
+  /** The next store that is opened finds what this crash left; the one before is closed. */
+  become(crash: Crash): Promise<void>;
   /** The disk of the store that is open fails in the course of the next change, or of a later one. */
   fail(how: Failing, random: Random): void;
   /** The same files on a disk that does not fail. */
@@ -133,9 +135,9 @@ function changeOf(model: Model, step: Step): Change | undefined {
 const shown = (list: readonly Entry[]) =>
   list.map(({ index, term, kind, bytes }) => `${index}/${term} ${kind} ${Buffer.from(bytes).toString('base64')}`);
 
-/** Why a store does not hold what the model does; undefined when it does. */
-async function difference(store: LogStore, model: Model): Promise<string | undefined> {
-  const { ballot, base, last, runs, commit, configs } = await store.open();
+/** Why an open store does not hold what the model does; undefined when it does. */
+async function difference(store: LogStore, stored: StoredLog, model: Model): Promise<string | undefined> {
+  const { ballot, base, last, runs, commit, configs } = stored;
   const end = lastOf(model);
   const kept = model.entries.filter(({ index }) => index > base.index);
   const found = last.index > base.index ? await store.read(base.index + 1, last.index, Number.MAX_SAFE_INTEGER) : [];
@@ -155,33 +157,40 @@ async function difference(store: LogStore, model: Model): Promise<string | undef
   return wrong === undefined ? undefined : `${wrong[0]}: ${wrong[1]} instead of ${wrong[2]}`;
 }
 
+/** Opens a store. @returns which of two states it is in, the later one when they are the same */
+async function opened(store: LogStore, before: Model, after: Model): Promise<Model> {
+  const stored = await store.open();
+  const late = await difference(store, stored, after);
+  if (late === undefined) return after;
+  const early = await difference(store, stored, before);
+  if (early === undefined) return before;
+  throw new Error(`not after (${late}), not before (${early})`);
+}
+
 /** Opens what a crash left. @returns which state it is in; and it can be written to */
-async function judged(fixture: LogStoreFixture, before: Model, after: Model): Promise<'before' | 'after'> {
-  const problems: string[] = [];
-  for (const [name, model] of [
-    ['after', after],
-    ['before', before],
-  ] as const) {
-    const store = fixture.open();
-    try {
-      const problem = await difference(store, model);
-      if (problem === undefined) {
-        const { index, term } = lastOf(model);
-        const added = entry(index + 1, Math.max(term, model.ballot.term), 5);
-        await store.write({ entries: [added], commit: model.commit });
-        await store.close();
-        const again = fixture.open();
-        const grown = await difference(again, { ...model, entries: [...model.entries, added] });
-        await again.close();
-        if (grown === undefined) return name;
-        throw new Error(`A write behind the crash is lost: ${grown}`);
-      }
-      problems.push(`not ${name} (${problem})`);
-    } finally {
-      await store.close();
-    }
+async function judged(fixture: LogStoreFixture, before: Model, after: Model): Promise<Model> {
+  const store = fixture.open();
+  const again = fixture.open();
+  try {
+    const model = await opened(store, before, after);
+    const { index, term } = lastOf(model);
+    const added = entry(index + 1, Math.max(term, model.ballot.term), 5);
+    await store.write({ entries: [added], commit: model.commit });
+    await store.close();
+    const grown = { ...model, entries: [...model.entries, added] };
+    await opened(again, grown, grown);
+    return model;
+  } finally {
+    await store.close();
+    await again.close();
   }
-  throw new Error(problems.join(', '));
+}
+
+/** An error of `judging` with what is judged. */
+async function named<T>(what: string, judging: Promise<T>): Promise<T> {
+  return judging.catch((thrown: unknown) => {
+    throw new Error(`${what}: ${thrown instanceof Error ? thrown.message : thrown}`);
+  });
 }
 
 /** Nothing is changed any more, and who asks is told why. */
@@ -208,7 +217,7 @@ export function logStoreCrashes(name: string, make: () => Promise<CrashFixture>,
       const property = fc.asyncProperty(fc.array(STEP, { maxLength: changes, minLength: 1 }), async (steps) => {
         const random = seededRandom(SEED);
         const fixture = await make();
-        const store = fixture.open();
+        let store = fixture.open();
         await store.open();
         let model = EMPTY;
         try {
@@ -217,13 +226,24 @@ export function logStoreCrashes(name: string, make: () => Promise<CrashFixture>,
             if (change === undefined) continue;
             await fixture.mark();
             await change.run(store);
-            for await (const { what, fixture: crashed, acknowledged } of fixture.crashes(random)) {
-              const found = await judged(crashed, model, change.after).catch((thrown: unknown) => {
-                throw new Error(`${change.what}, ${what}: ${thrown instanceof Error ? thrown.message : thrown}`);
-              });
-              if (acknowledged) expect([change.what, what, found]).toEqual([change.what, what, 'after']);
+            let next = change.after;
+            let crash: Crash | undefined;
+            for await (const each of fixture.crashes(random)) {
+              if (crash === undefined && random.next() < 0.03) {
+                crash = each;
+                continue;
+              }
+              const found = await named(`${change.what}, ${each.what}`, judged(each.fixture, model, change.after));
+              if (each.acknowledged) expect([change.what, each.what, found]).toEqual([change.what, each.what, next]);
             }
-            model = change.after;
+            if (crash !== undefined) {
+              // From here on it is as if this had happened.
+              await store.close();
+              await fixture.become(crash);
+              store = fixture.open();
+              next = await named(`${change.what}, ${crash.what}`, opened(store, model, change.after));
+            }
+            model = next;
           }
         } finally {
           await store.close();

@@ -35,6 +35,10 @@ class MemoryCrashes implements CrashFixture {
     yield { what: 'after', fixture: onDisk(copyOf(this.#disk)), acknowledged: true };
   }
 
+  async become({ what }: Crash): Promise<void> {
+    if (what === 'before') this.#disk = this.#marked;
+  }
+
   fail(how: Failing): void {
     const fail = () => {
       throw diskError(how);
@@ -69,22 +73,27 @@ function inFiles(files: CrashFiles): LogStoreFixture {
 }
 
 class SegmentCrashes implements CrashFixture {
-  readonly #files = new CrashFiles();
+  readonly #left = new Map<Crash, CrashFiles>();
+  #files = new CrashFiles();
 
   open(): SegmentLogStore {
     return segments(this.#files);
   }
 
   async mark(): Promise<void> {
+    this.#left.clear();
     this.#files.mark();
   }
 
   async *crashes(random: Random): AsyncGenerator<Crash> {
     // Before the others, because some of what is done in the background is done while they are judged.
     const losses = [...this.#files.losses(random)];
-    for (const [what, files] of this.#files.crashes(random))
-      yield { what, fixture: inFiles(files), acknowledged: false };
-    for (const files of losses) yield { what: 'after it', fixture: inFiles(files), acknowledged: true };
+    for (const [what, files] of this.#files.crashes(random)) yield this.#crash(what, files, false);
+    for (const files of losses) yield this.#crash('after it', files, true);
+  }
+
+  async become(crash: Crash): Promise<void> {
+    this.#files = this.#left.get(crash) ?? this.#files;
   }
 
   fail(how: Failing, random: Random): void {
@@ -98,12 +107,19 @@ class SegmentCrashes implements CrashFixture {
   }
 
   async dispose(): Promise<void> {}
+
+  #crash(what: string, files: CrashFiles, acknowledged: boolean): Crash {
+    const crash = { what, fixture: inFiles(files), acknowledged };
+    this.#left.set(crash, files);
+    return crash;
+  }
 }
 
 /** LevelDB does its own input and output: crashes are copies of its files, and of its log also shorter ones. */
 class LevelCrashes implements CrashFixture {
   readonly #root: string;
   readonly #copies: string[] = [];
+  readonly #left = new Map<string, LogStoreFixture>();
   #failing: Failing | undefined;
 
   constructor(root: string) {
@@ -131,6 +147,7 @@ class LevelCrashes implements CrashFixture {
   }
 
   async mark(): Promise<void> {
+    this.#left.clear();
     for (const copy of this.#copies.splice(0)) await rm(copy, { recursive: true, force: true });
     await this.#copy();
   }
@@ -153,6 +170,13 @@ class LevelCrashes implements CrashFixture {
     yield { what: 'after', fixture: this.#at(after), acknowledged: true };
   }
 
+  async become({ fixture }: Crash): Promise<void> {
+    const left = [...this.#left].find(([, each]) => each === fixture)?.[0];
+    if (left === undefined) throw new Error('It was not left by a crash');
+    await rm(this.#work, { recursive: true });
+    await cp(left, this.#work, { recursive: true });
+  }
+
   fail(how: Failing): void {
     this.#failing = how;
   }
@@ -167,7 +191,9 @@ class LevelCrashes implements CrashFixture {
   }
 
   #at(folder: string): LogStoreFixture {
-    return { open: () => new LevelLogStore(folder), dispose: async () => {} };
+    const fixture = { open: () => new LevelLogStore(folder), dispose: async () => {} };
+    this.#left.set(folder, fixture);
+    return fixture;
   }
 
   async #copy(of?: string): Promise<string> {
