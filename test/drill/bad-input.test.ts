@@ -144,7 +144,7 @@ describe('damage of a stopped master', () => {
       for (let i = 0; i < 30; i += 1) {
         await files.mkdir(`/before-${i}`);
         // The state gets several writes, too.
-        if (i % 10 === 9) while ((await master!.metric('sluice_master_state_pending_rows')) > 0) await pause(10);
+        if (i % 10 === 9) while ((await master!.metric('sluice_master_queue_entries', 'state')) > 0) await pause(10);
       }
       await master!.stop('SIGKILL');
       cpSync(join(root, 'victim', 'm1'), killed, { recursive: true });
@@ -192,7 +192,9 @@ describe('damage of a stopped master', () => {
     await harm(data);
     const { code, err } = await runProgram(['master'], settings);
     expect([code, err]).toEqual([70, expect.stringContaining('sluice: CORRUPT: ')]);
-    expect(err).toMatch(/move its data folder away, start it with an empty one, .* sluice admin quorum add NAME=HOST:PORT/);
+    expect(err).toMatch(
+      /move its data folder away, start it with an empty one, .* sluice admin quorum add NAME=HOST:PORT/,
+    );
     // Asking again changes nothing: what is damaged is not thrown away.
     expect(await runProgram(['master'], settings)).toMatchObject({ code: 70 });
   });
