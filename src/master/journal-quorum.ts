@@ -34,6 +34,11 @@ export function clientAddressIn({ members }: Membership, id: NodeId | undefined)
   return address === '' ? undefined : address;
 }
 
+/** Where clients reach the members, as far as it is known. */
+export function clientAddressesIn({ members }: Membership): readonly string[] {
+  return members.map(({ clientAddress }) => clientAddress).filter((address) => address !== '');
+}
+
 /** Where the members reach each other, as far as it is known. */
 export function addressesIn({ members }: Membership): ReadonlyMap<NodeId, string> {
   return new Map(members.map(({ id, address }) => [id, address]));

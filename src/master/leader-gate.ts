@@ -10,6 +10,8 @@ export interface LeaderGateParts {
   readonly patienceMs: number;
   /** Where clients reach a member; undefined when it is not known. */
   addressOf(member: string): string | undefined;
+  /** Where clients reach the masters, as far as it is known. */
+  masters?(): readonly string[];
 }
 
 /**
@@ -40,11 +42,14 @@ export class LeaderGate {
   notLeader(): SluiceError {
     const { leader, leading } = this.#parts.state.leadership();
     const address = leader === undefined || leading ? undefined : this.#parts.addressOf(leader);
+    const known = this.#parts.masters?.() ?? [];
+    const masters = known.length === 0 ? {} : { masters: known.join() };
     if (address === undefined) {
-      return new SluiceError('NOT_LEADER', 'This master does not lead, and no leader is known yet: try the others');
+      const message = 'This master does not lead, and no leader is known yet: try the others';
+      return new SluiceError('NOT_LEADER', message, { details: masters });
     }
     const message = `This master does not lead: ask ${address}`;
-    return new SluiceError('NOT_LEADER', message, { details: { leader: address } });
+    return new SluiceError('NOT_LEADER', message, { details: { leader: address, ...masters } });
   }
 
   /** What was thrown behind the gate; when leadership was lost meanwhile, a refusal that says where the leader is. */

@@ -19,6 +19,7 @@ import { DigestExchange } from '../wire/digest-exchange.ts';
 import type { Greeting } from '../wire/greeting.ts';
 import { GrpcServer, type GrpcService } from '../wire/grpc-server.ts';
 import { helloService, sayHello } from '../wire/hello.ts';
+import { MasterDirectory } from '../wire/master-directory.ts';
 import { membershipService } from '../wire/membership-server.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
 import { RaftTransport } from '../wire/raft-transport.ts';
@@ -30,7 +31,7 @@ import type { AwaitedBirth } from './await-birth.ts';
 import { type BornBinding, writeBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
 import { openJournal, raftLimits } from './journal-open.ts';
-import { clientAddressIn } from './journal-quorum.ts';
+import { clientAddressesIn, clientAddressIn } from './journal-quorum.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { masterPlace } from './master-place.ts';
 import { splitAddress } from './member-addresses.ts';
@@ -125,18 +126,27 @@ export class Master implements Closeable {
     raftServer.offer([...betweenMasters, snapshots]);
     scope.onClose('raft streams', () => transport.close());
     rising.readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
+    const masters = new MasterDirectory();
+    const changed = () => masters.change(clientAddressesIn(journal.members));
     const left = () => void leave(folder, member).then((error) => journal.fail(error));
-    const journal: Journal = scope.own('journal', await startJournal(parts, folder, transport, member, left));
+    const journal: Journal = scope.own(
+      'journal',
+      await startJournal(parts, folder, transport, member, { changed, left }),
+    );
+    changed();
     rising.readiness = readinessOf(journal, service.rootUfs);
     const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, journal));
-    const services = scope.own('services', newServices(parts, journal, { digests, clusterId, hello: greetAt }));
+    const services = scope.own(
+      'services',
+      newServices(parts, journal, { digests, clusterId, masters, hello: greetAt }),
+    );
     opened = { journal, services };
 
     const { handlers, workers, admin, membership } = services;
-    const metadata = new MetadataServer({ handlers, clock: parts.clock, timers, logger, metrics });
+    const metadata = new MetadataServer({ handlers, masters, clock: parts.clock, timers, logger, metrics });
     const offered: GrpcService[] = [
       metadata.service,
-      registryService((stream) => workers.connect(stream)),
+      registryService((stream) => workers.connect(stream), masters),
       adminService(admin),
       comparisonService(services.compare),
       membershipService(membership),
@@ -202,7 +212,7 @@ function startJournal(
   folder: DataFolder,
   transport: RaftTransport,
   { id, birth, clusterId }: BornBinding,
-  onRemoved: () => void,
+  ends: MembershipEnds,
 ): Promise<Journal> {
   const { quorum, journal, token, clock, timers, random, logger, metrics } = parts;
   return openJournal({
@@ -218,7 +228,11 @@ function startJournal(
     metrics,
     connect: (listener, addresses) => {
       transport.start(listener, addresses);
-      return transport;
+      const setPeers = (peers: ReadonlyMap<string, string>): void => {
+        transport.setPeers(peers);
+        ends.changed();
+      };
+      return { send: (to, message) => transport.send(to, message), setPeers };
     },
     link: (member) => {
       const address = transport.addressOf(member);
@@ -226,7 +240,7 @@ function startJournal(
       throw new SluiceError('UNAVAILABLE', `It is not known where master ${member} listens`);
     },
     onFatal: (error) => parts.onFatal(error),
-    onRemoved,
+    onRemoved: () => ends.left(),
   });
 }
 
@@ -234,13 +248,25 @@ function greet({ token, clock }: MasterParts, address: string, greeting: Greetin
   return sayHello(greeting, { address, token, deadlineMs: clock.wallMs() + HELLO_MS });
 }
 
+interface MembershipEnds {
+  /** Another membership is in force. */
+  changed(): void;
+  /** This master is no member any more. */
+  left(): void;
+}
+
 interface Reach {
+  readonly masters: MasterDirectory;
   readonly clusterId: string;
   readonly digests: DigestExchange;
   hello(address: string): Promise<Greeting>;
 }
 
-function newServices(parts: MasterParts, state: Journal, { clusterId, digests, hello }: Reach): MasterServices {
+function newServices(
+  parts: MasterParts,
+  state: Journal,
+  { clusterId, digests, masters, hello }: Reach,
+): MasterServices {
   const { service, openUfs, version, clock, timers, logger, metrics } = parts;
   return new MasterServices({
     self: parts.quorum.name,
@@ -249,6 +275,7 @@ function newServices(parts: MasterParts, state: Journal, { clusterId, digests, h
     limits: raftLimits(parts.quorum),
     tickMs: parts.quorum.tick,
     hello,
+    masters: () => masters.addresses,
     view: () => state.state.view(),
     ask: (address, index) => digests.ask(address, index),
     stop: (error) => state.fail(withWayOut(error)),

@@ -51,6 +51,8 @@ export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view
   readonly patienceMs: number;
   /** Where clients reach a member; undefined when that is not known. */
   addressOf(member: string): string | undefined;
+  /** Where clients reach the masters, as far as it is known. */
+  masters(): readonly string[];
   /** Asks the master at an address who it is. @throws SluiceError when it does not answer */
   hello(address: string): Promise<Greeting>;
   openUfs(uri: string, options: Readonly<Record<string, string>>): Ufs;
@@ -72,7 +74,7 @@ export class MasterServices implements Closeable {
     const callers = new Callers(parts.superusers);
     const { system } = callers;
     const { addressOf, patienceMs } = parts;
-    const gate = new LeaderGate({ state, timers, patienceMs, addressOf });
+    const gate = new LeaderGate({ state, timers, patienceMs, addressOf, masters: parts.masters });
     const ufs = new UfsRegistry({ state, log, open: async (uri, settings) => parts.openUfs(uri, settings) });
     const memory = new SyncMemory(clock);
     const sync: SyncParts = {

@@ -189,7 +189,6 @@ function isPassing({ code }: SluiceError): boolean {
 
 /** How long to wait before the next master is asked. */
 function nextAfter(masters: MasterList, address: string, { code, details }: SluiceError): number {
-  const hint = details['leader'];
-  if (code === 'NOT_LEADER') return masters.redirected(address, typeof hint === 'string' ? hint : '') ?? 0;
+  if (code === 'NOT_LEADER') return masters.redirected(address, details) ?? 0;
   return masters.failed(address) ?? 0;
 }

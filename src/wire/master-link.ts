@@ -28,6 +28,8 @@ export interface MasterLinkListener {
   /** The master may be sent operations, again or for the first time. */
   linkUsable(link: MasterLink): void;
   linkReplied(link: MasterLink, replies: readonly SessionReply[]): void;
+  /** A master says where all are. */
+  linkLearned(masters: readonly string[]): void;
   /** Said once; `link.inFlight` has what was not answered. */
   linkClosed(link: MasterLink, error: SluiceError): void;
 }

@@ -1,9 +1,12 @@
 import { assert } from '../base/assert.ts';
 import type { Random } from '../base/random.ts';
-import { SluiceError } from '../model/errors.ts';
+import { type ErrorDetails, SluiceError } from '../model/errors.ts';
 
 const BACKOFF_FIRST_MS = 10;
 const BACKOFF_MAX_MS = 50;
+const ADDRESS = /^.+:\d{1,5}$/;
+/** More masters than any cluster has. */
+const LEARNED_MAX = 64;
 
 /**
  * Which master to ask: the one that leads as far as we know. Hints are followed at once, unless they name a master that
@@ -11,7 +14,8 @@ const BACKOFF_MAX_MS = 50;
  * little, with jitter, at most 50 ms: whoever waits longer adds to the time of an election.
  */
 export class MasterList {
-  readonly #addresses: readonly string[];
+  readonly #configured: readonly string[];
+  #addresses: readonly string[];
   readonly #random: Random;
   readonly #failed = new Set<string>();
   #current: string;
@@ -20,11 +24,12 @@ export class MasterList {
 
   /** @param addresses `host:port` of every master. @throws SluiceError INVALID_ARGUMENT when there is none. */
   constructor(addresses: readonly string[], random: Random) {
-    const bad = addresses.find((address) => !/^.+:\d{1,5}$/.test(address));
+    const bad = addresses.find((address) => !ADDRESS.test(address));
     if (bad !== undefined)
       throw new SluiceError('INVALID_ARGUMENT', `A master's address must be HOST:PORT, got ${JSON.stringify(bad)}`);
     const [first] = addresses;
     if (first === undefined) throw new SluiceError('INVALID_ARGUMENT', 'No master is configured: name at least one');
+    this.#configured = addresses;
     this.#addresses = addresses;
     this.#random = random;
     this.#current = first;
@@ -51,12 +56,22 @@ export class MasterList {
     this.#failed.clear();
   }
 
+  /** These are all masters now, as one of them says; those that were configured are asked after them. */
+  learn(addresses: readonly string[]): void {
+    const known = addresses.filter((address) => ADDRESS.test(address)).slice(0, LEARNED_MAX);
+    this.#addresses = [...new Set([...known, ...this.#configured])];
+    for (const address of this.#failed) if (!this.#addresses.includes(address)) this.#failed.delete(address);
+  }
+
   /**
-   * `from` does not lead, and named `hint` (or nobody: empty).
+   * `from` does not lead; `said` may name the `leader`, and all `masters` with commas between them.
    * @returns how long to wait before asking `current`; undefined when that is another one already.
    */
-  redirected(from: string, hint: string): number | undefined {
+  redirected(from: string, said: ErrorDetails): number | undefined {
+    const { leader, masters } = said;
+    if (typeof masters === 'string') this.learn(masters.split(','));
     if (from !== this.#current) return undefined;
+    const hint = typeof leader === 'string' ? leader : '';
     const useful = hint !== '' && hint !== from && !this.#failed.has(hint);
     return this.#moveTo(useful ? hint : this.#after(from));
   }

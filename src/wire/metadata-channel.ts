@@ -164,6 +164,10 @@ export class MetadataChannel implements MasterLinkListener {
     this.#flush();
   }
 
+  linkLearned(masters: readonly string[]): void {
+    this.#masters.learn(masters);
+  }
+
   linkReplied(link: MasterLink, replies: readonly SessionReply[]): void {
     let answered = false;
     for (const reply of replies) {
@@ -232,8 +236,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#lastError = refusal;
     if (refusal.code === 'NOT_LEADER') {
       this.#again.push(call);
-      const hint = refusal.details['leader'];
-      this.#pause(this.#masters.redirected(link.address, typeof hint === 'string' ? hint : ''));
+      this.#pause(this.#masters.redirected(link.address, refusal.details));
       return;
     }
     const fateUnknown = refusal.details['fate'] === 'unknown' || isTransportError(refusal);

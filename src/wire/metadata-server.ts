@@ -9,6 +9,7 @@ import { readPrincipal, readRequestId } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
 import type { GrpcService, UnaryMethod } from './grpc-server.ts';
 import { toGrpcStatus } from './grpc-status.ts';
+import type { MasterDirectory } from './master-directory.ts';
 import { OperationCall } from './operation-call.ts';
 import { type Dispatch, dispatchTable } from './operation-dispatch.ts';
 import type { OperationHandlers } from './operation-handlers.ts';
@@ -16,6 +17,8 @@ import { type SessionLoad, SessionServer } from './session-server.ts';
 
 export interface MetadataServerOptions {
   readonly handlers: OperationHandlers;
+  /** What clients are told of the masters. */
+  readonly masters?: MasterDirectory;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -34,12 +37,22 @@ export class MetadataServer {
   readonly #table: ReturnType<typeof dispatchTable>;
   readonly #options: MetadataServerOptions;
   readonly #sessions = new Set<SessionServer>();
+  readonly #unlisten: () => void;
   #closed = false;
 
   constructor(options: MetadataServerOptions) {
     this.#options = options;
     this.#table = dispatchTable(options.handlers, options.logger);
     this.#expose(options.metrics);
+    const { masters } = options;
+    const tell = () => {
+      for (const session of this.#sessions) session.tellMasters(this.#masters);
+    };
+    this.#unlisten = masters?.listen(tell) ?? (() => undefined);
+  }
+
+  get #masters(): readonly string[] {
+    return this.#options.masters?.addresses ?? [];
   }
 
   /** What a GrpcServer serves. */
@@ -57,6 +70,7 @@ export class MetadataServer {
   /** Refuses new operations, ends every session once its running operations are answered. */
   close(): void {
     this.#closed = true;
+    this.#unlisten();
     for (const session of this.#sessions) session.drain();
   }
 
@@ -110,7 +124,9 @@ export class MetadataServer {
       call.emit('error', toGrpcStatus(refused));
       return;
     }
-    const session = new SessionServer(call, this.#table, this.#options, () => this.#sessions.delete(session));
+    const session = new SessionServer(call, this.#table, this.#options, this.#masters, () =>
+      this.#sessions.delete(session),
+    );
     this.#sessions.add(session);
   }
 }

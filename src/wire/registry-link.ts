@@ -28,7 +28,7 @@ export interface RegistryLinkOptions {
 /** What a worker does with its link. Must not throw. */
 export interface RegistryLinkListener {
   /** `registered` is the first on each stream: after it the worker says again what the leader must know. */
-  message(message: LeaderMessage): void;
+  message(message: Exclude<LeaderMessage, { kind: 'masters' }>): void;
   /** The leader that had registered the worker is gone; another one is looked for. */
   lost(): void;
 }
@@ -107,6 +107,10 @@ export class RegistryLink {
       this.#broke(stream, address, SluiceError.from(thrown));
       return;
     }
+    if (message.kind === 'masters') {
+      this.#masters.learn(message.addresses);
+      return;
+    }
     if (message.kind === 'registered' && !this.#registered) {
       this.#registered = true;
       this.#lastError = '';
@@ -138,11 +142,8 @@ export class RegistryLink {
     if (this.#stream !== stream || this.#closed) return;
     const wasRegistered = this.#registered;
     this.#drop();
-    const hint = error.details['leader'];
     const waitMs =
-      error.code === 'NOT_LEADER'
-        ? this.#masters.redirected(address, typeof hint === 'string' ? hint : '')
-        : this.#masters.failed(address);
+      error.code === 'NOT_LEADER' ? this.#masters.redirected(address, error.details) : this.#masters.failed(address);
     const refused = error.code === 'UNAUTHENTICATED' || error.code === 'INVALID_ARGUMENT';
     this.#say(error, address, wasRegistered, refused);
     this.#cancelTimer = this.#options.timers.after(refused ? REFUSED_WAIT_MS : (waitMs ?? 0), () => this.#dial());

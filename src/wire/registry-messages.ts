@@ -17,4 +17,6 @@ export type LeaderMessage =
   | { readonly kind: 'mounts'; readonly version: number; readonly mounts: readonly Mount[] }
   | { readonly kind: 'workers'; readonly list: WorkerList }
   /** The content of these files is gone: drop their pages. */
-  | { readonly kind: 'forget'; readonly fileIds: readonly number[] };
+  | { readonly kind: 'forget'; readonly fileIds: readonly number[] }
+  /** Where all masters are; also from one that does not lead, before it ends the stream. */
+  | { readonly kind: 'masters'; readonly addresses: readonly string[] };

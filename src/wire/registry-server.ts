@@ -4,6 +4,7 @@ import { LEADER_MESSAGE, WORKER_MESSAGE } from './codec/registry.ts';
 import { RegistryServiceService } from './gen/sluice/v1/registry.ts';
 import type { GrpcService } from './grpc-server.ts';
 import { refusalOf, toGrpcStatus } from './grpc-status.ts';
+import { MasterDirectory } from './master-directory.ts';
 import type { LeaderMessage, WorkerMessage } from './registry-messages.ts';
 
 /** The leader's end of a worker's stream. */
@@ -26,19 +27,24 @@ type Call = ServerDuplexStream<Buffer, Buffer>;
 const REQUEST_BYTES_MAX = 4 * 2 ** 20;
 const QUEUED_BYTES_MAX = 16 * 2 ** 20;
 
-/** Serves the streams of workers. `connected` is called for each and says who listens to it. */
-export function registryService(connected: (stream: WorkerStream) => WorkerStreamListener): GrpcService {
-  return { streams: new Map([[RegistryServiceService.connect.path, (call) => serve(call, connected)]]) };
+/** Serves the streams of workers. `connected` is called for each and says who listens to it; all hear of `masters`. */
+export function registryService(
+  connected: (stream: WorkerStream) => WorkerStreamListener,
+  masters: MasterDirectory = new MasterDirectory(),
+): GrpcService {
+  return { streams: new Map([[RegistryServiceService.connect.path, (call) => serve(call, connected, masters)]]) };
 }
 
-function serve(call: Call, connected: (stream: WorkerStream) => WorkerStreamListener): void {
+function serve(call: Call, connected: (stream: WorkerStream) => WorkerStreamListener, masters: MasterDirectory): void {
   let over = false;
   /** Handed to gRPC and not taken by the kernel yet. */
   let queuedBytes = 0;
   let listener: WorkerStreamListener | undefined;
+  let stopTelling = (): void => undefined;
   const finish = (): void => {
     if (over) return;
     over = true;
+    stopTelling();
     listener?.closed();
   };
   const end = (error: SluiceError): void => {
@@ -60,6 +66,11 @@ function serve(call: Call, connected: (stream: WorkerStream) => WorkerStreamList
     });
   };
   call.sendMetadata(new Metadata());
+  const tell = () => {
+    if (masters.addresses.length > 0) send({ kind: 'masters', addresses: masters.addresses });
+  };
+  tell();
+  stopTelling = masters.listen(tell);
   listener = connected({ send, end });
   // It may have been ended by `connected` already, before there was anybody to tell.
   if (over) listener.closed();

@@ -9,6 +9,7 @@ import {
   type ReceivedSessionRequest,
   type SessionHello,
   type SessionOperation,
+  writeMasters,
   writePong,
   writeRefusal,
   writeReply,
@@ -74,6 +75,7 @@ export class SessionServer {
     call: ServerDuplexStream<Buffer, Buffer>,
     table: ReadonlyMap<OperationName, Dispatch>,
     host: { readonly clock: Clock; readonly timers: Timers },
+    masters: readonly string[],
     closed: () => void,
   ) {
     this.#call = call;
@@ -86,6 +88,14 @@ export class SessionServer {
     for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#finish());
     // Tells the client that its stream is accepted.
     call.sendMetadata(new Metadata());
+    this.tellMasters(masters);
+  }
+
+  /** Says where all masters are; nothing when that is not known. */
+  tellMasters(addresses: readonly string[]): void {
+    if (addresses.length === 0 || this.#over) return;
+    writeMasters(this.#frame(), addresses);
+    this.#scheduleFlush();
   }
 
   /** What it keeps for its client. */

@@ -175,7 +175,8 @@ export class StreamLink implements MasterLink {
     this.#heardMs = this.#clock.monotonicMs();
     this.#pingedMs = undefined;
     try {
-      const { replies } = decodeSessionResponse(frame);
+      const { replies, masters } = decodeSessionResponse(frame);
+      if (masters.length > 0) this.#listener.linkLearned(masters);
       if (this.#abandoned.size > 0) this.#forget(replies);
       if (replies.length > 0) this.#listener.linkReplied(this, replies);
     } catch (thrown) {

@@ -6,6 +6,7 @@ import type { SluiceError } from '../../src/model/errors.ts';
 import type { AddMember } from '../../src/model/membership-change.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import type { MetadataChannel } from '../../src/wire/metadata-channel.ts';
+import { RegistryLink } from '../../src/wire/registry-link.ts';
 import { freePorts } from '../support/process-cluster.ts';
 import { makeDirectory } from '../support/requests.ts';
 import { common, PATIENCE, RealMasters, ready } from './real-masters.ts';
@@ -140,6 +141,41 @@ describe('members of a cluster', () => {
     await m4.master.close();
     const again = { ...settings, 'master.raft.address': m4.address };
     await expect(real.start('m4', again)).rejects.toMatchObject({ message: m4.ended[0]?.message });
+  });
+
+  test('all are replaced, and a client and a worker that were told of the first only go on', async () => {
+    const onFatal = () => undefined;
+    const { names, addresses, settings } = await real.startThree({}, { onFatal });
+    const client = real.channel(addresses);
+    const work = writer(client);
+    const worker = { id: 'w1', address: '127.0.0.1:1', host: 'h', capacityBytes: 5 };
+    const link = { masters: addresses, worker, usage: () => ({ usedBytes: 3, pageCount: 1 }), heartbeatMs: 20 };
+    const registry = new RegistryLink({ ...link, ...common }, { message: () => undefined, lost: () => undefined });
+    real.own(() => registry.close());
+    const first = new AdminChannel({ masters: addresses, ...common });
+    const added: Newcomer[] = [];
+    for (const [i, name] of names.entries()) {
+      const next = await newcomer(`m${i + 4}`, settings);
+      // An operator is told the new addresses; what is configured may be gone.
+      const masters = [...addresses.slice(i), ...added.map((each) => each.client)];
+      const admin = i === 0 ? first : new AdminChannel({ masters, ...common });
+      await takeIn(admin, next);
+      added.push(next);
+      await admin.remove({ name, force: false });
+      await real.close(name);
+    }
+    const masters = added.map((each) => each.client);
+    const admin = new AdminChannel({ masters, ...common });
+    const { leader } = (await admin.report()).quorum;
+    await real.close(leader);
+    const before = work.made.length;
+    await vi.waitFor(() => expect(work.made.length).toBeGreaterThan(before + 5), PATIENCE);
+    await vi.waitFor(
+      async () => expect((await admin.report()).workers).toMatchObject([{ id: 'w1', state: 'live' }]),
+      PATIENCE,
+    );
+    const made = await work.stop();
+    expect(await namesIn(client)).toEqual([...made].sort());
   });
 
   test('the preferred master leads, and nobody is preferred when that is taken back', async () => {

@@ -215,23 +215,23 @@ test.each([[[]], [['nowhere']], [['a:1', 'b']]])('masters %j are refused', (mast
 test('the master to ask', () => {
   const list = new MasterList(['a:1', 'b:1', 'c:1'], { next: () => 1 });
   expect(list.current).toBe('a:1');
-  expect(list.redirected('a:1', 'c:1')).toBe(0);
+  expect(list.redirected('a:1', { leader: 'c:1' })).toBe(0);
   expect(list.current).toBe('c:1');
   // What another connection learnt of a former master changes nothing.
-  expect(list.redirected('a:1', 'b:1')).toBeUndefined();
+  expect(list.redirected('a:1', { leader: 'b:1' })).toBeUndefined();
   expect(list.failed('c:1')).toBe(0);
   expect(list.current).toBe('a:1');
   // A hint to the one that just failed is not followed.
-  expect(list.redirected('a:1', 'c:1')).toBe(10);
+  expect(list.redirected('a:1', { leader: 'c:1' })).toBe(10);
   expect(list.current).toBe('b:1');
-  expect(list.redirected('b:1', '')).toBe(20);
-  expect(list.redirected('c:1', 'x:9')).toBe(40);
+  expect(list.redirected('b:1', {})).toBe(20);
+  expect(list.redirected('c:1', { leader: 'x:9' })).toBe(40);
   expect(list.current).toBe('x:9');
   expect(list.failed('x:9')).toBe(50);
   expect(list.current).toBe('a:1');
-  expect(list.redirected('a:1', '')).toBe(50);
+  expect(list.redirected('a:1', {})).toBe(50);
   list.answered('b:1');
-  expect(list.redirected('b:1', 'c:1')).toBe(0);
+  expect(list.redirected('b:1', { leader: 'c:1' })).toBe(0);
   expect(list.current).toBe('c:1');
 });
 
@@ -240,6 +240,25 @@ test('when all failed, hints are followed again', () => {
   list.failed('a:1');
   list.failed('b:1');
   expect(list.current).toBe('a:1');
-  list.redirected('a:1', 'b:1');
+  list.redirected('a:1', { leader: 'b:1' });
   expect(list.current).toBe('b:1');
+});
+
+test('masters that are learned are asked before those that were configured', () => {
+  const list = new MasterList(['a:1', 'b:1'], { next: () => 1 });
+  const asked = () => {
+    const addresses: string[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      list.failed(list.current);
+      addresses.push(list.current);
+    }
+    return addresses;
+  };
+  list.learn(['b:1', 'c:1', 'nowhere']);
+  expect(list.names).toBe('b:1, c:1, a:1');
+  expect(asked()).toEqual(['b:1', 'c:1', 'a:1', 'b:1']);
+  list.redirected('b:1', { leader: 'd:1', masters: 'd:1,e:1' });
+  expect([list.current, list.names]).toEqual(['d:1', 'd:1, e:1, a:1, b:1']);
+  list.learn(Array.from({ length: 100 }, (_, i) => `m:${i}`));
+  expect(list.names.split(', ')).toHaveLength(66);
 });

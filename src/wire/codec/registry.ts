@@ -38,6 +38,8 @@ function toResponse(message: LeaderMessage): ConnectResponse {
       return { message: { $case: 'workers', value: toWorkerListMessage(message.list) } };
     case 'forget':
       return { message: { $case: 'forget', value: { ids: message.fileIds } } };
+    case 'masters':
+      return { message: { $case: 'masters', value: { addresses: message.addresses } } };
   }
 }
 
@@ -51,6 +53,8 @@ function fromResponse({ message }: ConnectResponse): LeaderMessage {
       return { kind: 'workers', list: fromWorkerListMessage(message.value) };
     case 'forget':
       return { kind: 'forget', fileIds: message.value.ids };
+    case 'masters':
+      return { kind: 'masters', addresses: message.value.addresses };
     default:
       throw new SluiceError('UNSUPPORTED', 'The leader said what this worker does not know: upgrade the worker');
   }

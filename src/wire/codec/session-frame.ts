@@ -49,6 +49,8 @@ export type SessionReply =
 export interface SessionResponse {
   readonly replies: readonly SessionReply[];
   readonly pong: number;
+  /** Addresses of all masters; empty when the message does not say. */
+  readonly masters: readonly string[];
 }
 
 const PRINCIPAL = messageCodec<Principal, PrincipalMessage>(
@@ -64,7 +66,7 @@ const TAG_2_NUMBER = varintTag(2);
 const TAG_3_NUMBER = varintTag(3);
 const TAG_4_NUMBER = varintTag(4);
 const TAG_5_NUMBER = varintTag(5);
-const TAG_3_PACKED = lengthTag(3);
+const TAG_3_BYTES = lengthTag(3);
 const FIRST_OPERATION_FIELD = 16;
 
 /** Operations that one message may carry; more are refused. */
@@ -121,7 +123,7 @@ export function decodeSessionRequest(bytes: Uint8Array): ReceivedSessionRequest 
     if (tag === TAG_1_MESSAGE) hello = decodeHello(reader.bytes());
     else if (tag === TAG_2_MESSAGE) decodeOperation(reader, operations, unknown);
     else if (tag === TAG_3_NUMBER) cancelled.push(reader.uint());
-    else if (tag === TAG_3_PACKED) decodePacked(reader, cancelled);
+    else if (tag === TAG_3_BYTES) decodePacked(reader, cancelled);
     else if (tag === TAG_4_NUMBER) acknowledgedBelow = reader.uint();
     else if (tag === TAG_5_NUMBER) ping = reader.uint();
     else reader.skip();
@@ -199,17 +201,24 @@ export function writePong(writer: ProtoWriter, pong: number): void {
   writer.uint(TAG_2_NUMBER, pong);
 }
 
+/** Adds the addresses of all masters. */
+export function writeMasters(writer: ProtoWriter, addresses: readonly string[]): void {
+  for (const address of addresses) writer.string(TAG_3_BYTES, address);
+}
+
 /** @throws SluiceError INVALID_ARGUMENT. The bodies share memory with `bytes`. */
 export function decodeSessionResponse(bytes: Uint8Array): SessionResponse {
   const reader = new ProtoReader(bytes);
   const replies: SessionReply[] = [];
+  const masters: string[] = [];
   let pong = 0;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === TAG_1_MESSAGE) replies.push(decodeReply(reader));
     else if (tag === TAG_2_NUMBER) pong = reader.uint();
+    else if (tag === TAG_3_BYTES) masters.push(reader.string());
     else reader.skip();
   }
-  return { replies, pong };
+  return { replies, pong, masters };
 }
 
 function decodeReply(reader: ProtoReader): SessionReply {

@@ -227,6 +227,8 @@ export interface SessionOperation {
 export interface SessionResponse {
   readonly replies: readonly SessionReply[];
   readonly pong: number;
+  /** Where clients reach the masters, all of them; at the begin of a session and whenever it changes. */
+  readonly masters: readonly string[];
 }
 
 export interface SessionReply {
@@ -2242,7 +2244,7 @@ export const SessionOperation: MessageFns<SessionOperation> = {
 };
 
 function createBaseSessionResponse(): SessionResponse {
-  return { replies: [], pong: 0 };
+  return { replies: [], pong: 0, masters: [] };
 }
 
 export const SessionResponse: MessageFns<SessionResponse> = {
@@ -2252,6 +2254,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
     }
     if (message.pong !== 0) {
       writer.uint32(16).uint64(message.pong);
+    }
+    for (const v of message.masters) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -2283,6 +2288,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             }
 
             message.pong = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.masters.push(reader.string());
             continue;
           }
         }

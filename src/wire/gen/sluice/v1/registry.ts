@@ -39,7 +39,15 @@ export interface ConnectResponse {
     | { readonly $case: "mounts"; readonly value: MountTable }
     | { readonly $case: "workers"; readonly value: WorkerList }
     | { readonly $case: "forget"; readonly value: FileIds }
+    | //
+    /** At the begin, also when this master does not lead, and whenever it changes. */
+    { readonly $case: "masters"; readonly value: MasterAddresses }
     | undefined;
+}
+
+/** Where clients and workers reach the masters, all of them. */
+export interface MasterAddresses {
+  readonly addresses: readonly string[];
 }
 
 export interface Heartbeat {
@@ -149,6 +157,9 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
       case "forget":
         FileIds.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
+      case "masters":
+        MasterAddresses.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -196,6 +207,60 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
             }
 
             message.message = { $case: "forget", value: FileIds.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "masters", value: MasterAddresses.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMasterAddresses(): MasterAddresses {
+  return { addresses: [] };
+}
+
+export const MasterAddresses: MessageFns<MasterAddresses> = {
+  encode(message: MasterAddresses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MasterAddresses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMasterAddresses() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
             continue;
           }
         }
