@@ -1,6 +1,9 @@
 import { alreadyHeld } from './conflict.ts';
+import type { Entry } from './entry.ts';
+import type { RaftLog } from './log.ts';
+import { decodeMembership } from './membership-codec.ts';
 import type { Message } from './message.ts';
-import type { LogIndex, NodeId } from './position.ts';
+import type { LogIndex, NodeId, Position } from './position.ts';
 import { emit, extendLog, halt, isInstalling, type RaftState, send } from './state.ts';
 
 type Append = Extract<Message, { kind: 'append' }>;
@@ -23,16 +26,30 @@ export function handleAppend(state: RaftState, from: NodeId, message: Append): v
     return;
   }
   const fresh = entries.slice(alreadyHeld(log, entries));
-  const first = fresh[0];
-  if (first !== undefined) {
-    if (first.index <= log.commit) {
-      halt(state, `Leader ${from} would replace entry ${first.index}, which is committed (up to ${log.commit})`);
-      return;
-    }
-    extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
+  const wrong = contradiction(log, previous, fresh);
+  if (wrong !== undefined) {
+    halt(state, `Leader ${from} ${wrong}`);
+    return;
   }
+  const first = fresh[0];
+  if (first !== undefined) extendLog(state, fresh, first.index <= log.last.index ? first.index : undefined);
   log.commitTo(Math.min(message.commit, message.last));
   acknowledge(state, from, message.last, readPosition, entries.length === 0);
+}
+
+/** What no leader of this term can send to who holds this log. */
+function contradiction(log: RaftLog, previous: Position, fresh: readonly Entry[]): string | undefined {
+  const { commit } = log;
+  const known = log.termAt(previous.index);
+  if (previous.index <= commit && known !== undefined && known !== previous.term)
+    return `has another entry at ${previous.index}, which is committed (up to ${commit})`;
+  const first = fresh[0];
+  if (first === undefined) return undefined;
+  if (first.index <= commit) return `would replace entry ${first.index}, which is committed (up to ${commit})`;
+  const before = log.termAt(first.index - 1) ?? 0;
+  if (first.term < before) return `would put entry ${first.index} of term ${first.term} behind one of term ${before}`;
+  const unreadable = fresh.find(({ kind, bytes }) => kind === 'config' && decodeMembership(bytes) === undefined);
+  return unreadable && `changes the membership in entry ${unreadable.index}, which cannot be read`;
 }
 
 /** Follower: the leader of this term is alive. */

@@ -232,7 +232,6 @@ describe('§5.3 log replication', () => {
     { previous: at(0, 0), ok: true },
     { previous: at(1, 1), ok: true },
     { previous: at(2, 2), ok: true },
-    { previous: at(3, 1), ok: true, why: 'committed positions match by definition' },
     { previous: at(4, 2), ok: false, hint: at(2, 2) },
     { previous: at(1, 2), ok: false, hint: at(1, 1) },
     { previous: at(3, 3), ok: false, hint: at(2, 2) },
@@ -241,6 +240,13 @@ describe('§5.3 log replication', () => {
     node.receive('b', append(4, previous));
     if (ok) expect(node.sentOf('appendReply')).toMatchObject([{ term: 4, match: previous.index }]);
     else expect(node.sentOf('appendReject')).toMatchObject([{ term: 4, rejected: previous.index, hint }]);
+  });
+
+  test('a follower takes a committed position that it has forgotten for equal, and stops where one it holds differs', () => {
+    const node = new Node('a', THREE, { base: at(1, 2), log: [2], commit: 3 }).receive('b', append(4, at(1, 1), [1]));
+    expect(node.sentOf('appendReply')).toMatchObject([{ term: 4, match: 2 }]);
+    node.receive('b', append(4, at(3, 3)));
+    expect(node.effects.at(-1)).toMatchObject({ kind: 'halt', reason: expect.stringContaining('committed') });
   });
 
   test.each([

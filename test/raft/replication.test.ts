@@ -6,6 +6,11 @@ import { append, at, Cluster, Node } from './cluster.ts';
 const THREE = ['a', 'b', 'c'];
 const { electionTicks, heartbeatTicks } = DEFAULT_RAFT_LIMITS;
 
+/** The same, but each entry is to change the membership. */
+function unreadable(message: ReturnType<typeof append>): ReturnType<typeof append> {
+  return { ...message, entries: message.entries.map((entry) => ({ ...entry, kind: 'config' as const })) };
+}
+
 /** A leader whose followers hold everything. */
 function settledLeader(limits = {}): Node {
   const node = new Node('a', THREE, { limits }).lead('b');
@@ -188,6 +193,16 @@ describe('a follower and its disk', () => {
   test('stops rather than replace a committed entry', () => {
     const node = new Node('b', THREE, { log: [1, 1], commit: 2 }).receive('a', append(3, at(1, 1), [3]));
     expect(node.effects.at(-1)).toMatchObject({ kind: 'halt', reason: expect.stringContaining('committed') });
+  });
+
+  test.each([
+    ['holds another entry where one is committed', [2, 3], append(3, at(3, 2), [3]), /another entry at 2/],
+    ['lets terms fall behind what was forgotten', [], append(3, ORIGIN, [1, 1]), /behind one of term 2/],
+    ['changes the membership to what cannot be read', [2, 3], unreadable(append(3, at(3, 3), [3])), /cannot be read/],
+  ])('stops when its leader %s', (_, log, message, reason) => {
+    const node = new Node('b', THREE, { term: 3, base: at(2, 1), log, commit: 1 + log.length });
+    node.receive('a', message);
+    expect(node.effects.at(-1)).toMatchObject({ kind: 'halt', reason: expect.stringMatching(reason) });
   });
 
   test('stops when its disk lost what it acknowledged', () => {
