@@ -95,7 +95,8 @@ export class SnapshotSource implements SnapshotReader {
     } finally {
       this.#opening -= 1;
     }
-    return this.#make();
+    // Whoever wants the latest keeps it: nobody goes on from there with the log.
+    return this.#make(!latest);
   }
 
   read(id: string, after: string): Promise<SnapshotChunk> {
@@ -124,7 +125,7 @@ export class SnapshotSource implements SnapshotReader {
     await this.drop();
   }
 
-  #make(): SnapshotHeader {
+  #make(pinned: boolean): SnapshotHeader {
     if (this.#closed) throw new SluiceError('UNAVAILABLE', 'This master is closing: ask another one');
     const { clock, pin } = this.#parts;
     const view = this.#parts.view();
@@ -138,7 +139,7 @@ export class SnapshotSource implements SnapshotReader {
       busy: Promise.resolve(),
       cancelIdle: () => undefined,
       finished: false,
-      unpin: pin(view.position.index),
+      unpin: pinned ? pin(view.position.index) : () => undefined,
     };
     this.#sessions.set(header.id, session);
     this.#touch(session);

@@ -7,7 +7,10 @@ export type SnapshotRow = readonly [key: string, value: Uint8Array];
 export interface SnapshotOrder {
   /** Id of a snapshot that was opened before, to go on with it; a new one is opened when it is gone. */
   readonly resume?: string;
-  /** Everything that was acknowledged before shall be in it. */
+  /**
+   * For a backup: everything that was acknowledged before shall be in it. The master does not keep its log from there
+   * on, as it does for who will go on with it.
+   */
   readonly latest?: boolean;
 }
 

@@ -76,6 +76,47 @@ test('the membership is that of the position, and lands with it', async () => {
   await closed.close();
 });
 
+test('while another state takes its place, what is on the disk is not to be had, and nothing looks damaged', async () => {
+  const next = await open('replacement');
+  next.put('inode', 'a', inode(2));
+  next.finishEntry({ term: 3, index: 1 });
+  await next.close();
+  const store = await open('replaced');
+  for (let index = 1; index <= 3000; index += 1) {
+    store.put('place', `${index}`, { parentId: index, name: 'x' });
+    store.put('inode', 'a', inode(1));
+    store.finishEntry({ term: 1, index });
+  }
+  await store.flush();
+  const view = store.view();
+  const rows = view.rows()[Symbol.asyncIterator]();
+  await rows.next();
+  await store.replace(async () => {
+    expect(store.clusterId).toBe('');
+    expect(() => store.get('place', 'not in memory')).toThrow(expect.objectContaining({ code: 'UNAVAILABLE' }));
+    expect(() => store.view()).toThrow(expect.objectContaining({ code: 'UNAVAILABLE' }));
+    const range = { prefix: '', after: '', limit: 10 };
+    await expect(store.scan('place', range)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const drained = async () => {
+      while ((await rows.next()).done !== true);
+    };
+    await expect(drained()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await rm(join(root, 'replaced'), { recursive: true });
+    await cp(join(root, 'replacement'), join(root, 'replaced'), { recursive: true });
+  });
+  expect([store.applied, store.flushed]).toEqual([
+    { term: 3, index: 1 },
+    { term: 3, index: 1 },
+  ]);
+  expect([store.get('inode', 'a')?.id, store.get('place', '1')]).toEqual([2, undefined]);
+  store.put('inode', 'a', inode(3));
+  store.finishEntry({ term: 3, index: 2 });
+  await store.close();
+  const again = await open('replaced');
+  expect([again.applied.index, again.get('inode', 'a')?.id]).toEqual([2, 3]);
+  await again.close();
+});
+
 function counters(n: number) {
   return { nextInodeId: n, nextMountId: 1, inodeCount: n, logTimeMs: n, workersVersion: 0, mountsVersion: 0 };
 }

@@ -262,6 +262,12 @@ test('whoever is closed in the middle lets go of the folder', async () => {
   await again.clear();
 });
 
+test('the log is not kept for a backup', async () => {
+  const { id } = await source.open({ latest: true });
+  expect(pins).toEqual([]);
+  await source.close(id);
+});
+
 test('the sender holds few snapshots, each only while it is read, and the log behind those that were read for longer', async () => {
   const open = await Promise.all(Array.from({ length: 4 }, () => source.open({})));
   await expect(source.open({})).rejects.toMatchObject({ code: 'EXHAUSTED' });

@@ -28,7 +28,7 @@ export interface OpenSnapshotRequest {
   readonly clusterId: string;
   /** A snapshot that was opened before; when it is gone, a new one is opened. */
   readonly resume: string;
-  /** Everything that was acknowledged before this call shall be in it. */
+  /** For a backup: everything that was acknowledged before this call shall be in it. The log behind it is not kept. */
   readonly latest: boolean;
 }
 
