@@ -27,7 +27,7 @@ export function checkStoreKind(folder: string, names: readonly string[], wanted:
   throw new SluiceError(
     'INVALID_ARGUMENT',
     `Journal ${folder} was made with master.journal.store ${found}, not ${wanted}: set it to ${found} again. ` +
-      'A journal is not converted: to change the store, remove this master with sluice admin quorum remove, and start ' +
-      'it with an empty data folder to be taken in with sluice admin quorum add',
+      'A journal is not converted: to change the store, remove this master with sluice admin quorum remove, and ' +
+      'start it with an empty data folder to be taken in with sluice admin quorum add',
   );
 }
