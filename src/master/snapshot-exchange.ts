@@ -128,6 +128,8 @@ export class SnapshotExchange {
       for await (const step of installState(folder, { position, keepLog }, log))
         logger.debug({ step, index: position.index }, 'installing a snapshot');
     });
+    // Those that were opened while the others ended.
+    await this.source.drop();
     this.#metrics.installed();
     logger.info({ position, keepLog }, 'a snapshot took the place of the state');
   }

@@ -21,6 +21,8 @@ export interface SnapshotFetchParts {
   superseded(): boolean;
 }
 
+/** Between two chunks, however narrow the bandwidth is: the sender lets go of what is not read for a minute. */
+const REST_MAX_MS = 20_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** A full disk, or a sender with too many readers, takes its time. */
@@ -120,7 +122,7 @@ async function pull(parts: SnapshotFetchParts, id: string, signal: AbortSignal):
     metrics.received(chunk.rows.length);
     await incoming.add(chunk);
     if (chunk.last) return;
-    const dueMs = bandwidth === 0 ? 0 : (chunk.rows.length * 1000) / bandwidth;
+    const dueMs = bandwidth === 0 ? 0 : Math.min((chunk.rows.length * 1000) / bandwidth, REST_MAX_MS);
     const leftMs = dueMs - (clock.monotonicMs() - beganMs);
     if (leftMs > 0) await pause(timers, leftMs, signal);
   }

@@ -221,6 +221,14 @@ test('no more bytes come in a second than may', async () => {
   expect(hasty.monotonicMs()).toBeLessThan(60_000);
 });
 
+test('however few may come, the sender is asked before it lets go', async () => {
+  const { hasty, done } = fetching(through({}), undefined, 1);
+  await done;
+  const store = await received();
+  await store.close();
+  expect(hasty.monotonicMs()).toBeLessThan(60 * 60_000);
+});
+
 test('a snapshot that is gone is begun anew', async () => {
   let chunks = 0;
   const forgetful = through({
