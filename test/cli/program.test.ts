@@ -149,7 +149,20 @@ describe('completion', () => {
     ['sluice --json fs mk', ['mkdir']],
     [
       'sluice admin quorum ',
-      ['info', 'transfer', 'compare', '--master', '--user', '--config', '--set', '--json', '--help'],
+      [
+        'info',
+        'add',
+        'remove',
+        'transfer',
+        'elect',
+        'compare',
+        '--master',
+        '--user',
+        '--config',
+        '--set',
+        '--json',
+        '--help',
+      ],
     ],
   ])('bash completes %s', async (line, wanted) => {
     expect(await words(line)).toEqual(wanted);
