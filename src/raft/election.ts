@@ -29,8 +29,13 @@ export function tickElection(state: RaftState): void {
   const idle = isInstalling(state) || !state.memberships.mayCampaign(state.options.id);
   const vetoed = !idle && (stalled || inFlight?.hasBallot === true);
   if (vetoed) state.campaignsVetoed += 1;
-  if (vetoed || idle) restartElectionTimer(state);
-  else askPreVotes(state);
+  if (!vetoed && !idle) {
+    askPreVotes(state);
+    return;
+  }
+  // Nobody is sent to a leader that is gone, whoever may replace it.
+  if (state.leader !== undefined) becomeFollower(state, undefined);
+  restartElectionTimer(state);
 }
 
 /**

@@ -44,7 +44,7 @@ import {
   handleSnapshotOffer,
   pursueIntake,
 } from './snapshot-intake.ts';
-import { emit, halt, isInstalling, type RaftState, restartElectionTimer } from './state.ts';
+import { emit, halt, isBallotPending, isInstalling, type RaftState, restartElectionTimer } from './state.ts';
 import { passTerm } from './term-gate.ts';
 import { handleTransfer, pursueTransfer } from './transfer.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -326,7 +326,10 @@ function conclude(state: RaftState): void {
   state.memberships.committed(state.log.commit);
   if (state.intake?.stage !== 'installing') issueWrite(state);
   pursueIntake(state);
-  const range = isInstalling(state) ? undefined : state.log.issue();
+  // What this term taught may be applied for ever, so the term must be as durable: after a crash a leader of an earlier
+  // one, to whom the commit is unknown, would be obeyed again.
+  const held = isInstalling(state) || isBallotPending(state);
+  const range = held ? undefined : state.log.issue();
   if (range !== undefined) emit(state, { kind: 'apply', ...range });
 }
 

@@ -123,6 +123,11 @@ export function adoptMembership(state: RaftState): void {
   emit(state, { kind: 'membershipChanged', membership: memberships.current, at: memberships.at });
 }
 
+/** Whether the present term, or the vote in it, is not on disk yet. */
+export function isBallotPending({ ballot, writes }: RaftState): boolean {
+  return ballot.changed || writes.inFlight?.hasBallot === true;
+}
+
 /** Whether a snapshot is taking the place of the log, so that nothing may be put into it. */
 export function isInstalling(state: RaftState): boolean {
   return state.intake !== undefined && state.intake.stage !== 'fetching';

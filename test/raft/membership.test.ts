@@ -216,6 +216,16 @@ describe('a change', () => {
     expect(three.node('c').tick(5 * electionTicks).status.role).toBe('follower');
   });
 
+  test('leaves nobody who may not campaign with a leader that is gone', () => {
+    const learner = new Node('d', ['a', 'b', 'c'], { membership: membershipOf(['a', 'b', 'c'], ['d']) });
+    learner.receive('a', append(1, ORIGIN, [1])).tick(electionTicks - 1);
+    expect(learner.status.leader).toBe('a');
+    learner.tick(electionTicks);
+    expect(learner.status).toMatchObject({ role: 'follower', leader: undefined });
+    learner.give({ kind: 'read', token: 1 });
+    expect(learner.effectsOf('readFailed')).toMatchObject([{ token: 1, leader: undefined }]);
+  });
+
   test('forgets who was removed and is dead', () => {
     const three = cluster(['a', 'b', 'c']).elect('a').isolate('c');
     change(three.node('a'), ['a', 'b']);

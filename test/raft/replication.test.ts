@@ -195,6 +195,15 @@ describe('a follower and its disk', () => {
     expect(node.effects.at(-1)).toMatchObject({ kind: 'halt', reason: expect.stringContaining('committed') });
   });
 
+  test('applies nothing that a term taught it which is not on its disk: after a crash it may obey an older one', () => {
+    const node = new Node('d', ['a', 'b', 'c', 'd', 'e'], { term: 3, log: [2], slowDisk: true });
+    node.receive('a', append(5, at(2, 1), [], 1));
+    expect(node.status.commit).toBe(1);
+    expect(node.effectsOf('apply')).toEqual([]);
+    node.persist();
+    expect(node.effectsOf('apply')).toMatchObject([{ from: 1, to: 1 }]);
+  });
+
   test.each([
     ['holds another entry where one is committed', [2, 3], append(3, at(3, 2), [3]), /another entry at 2/],
     ['lets terms fall behind what was forgotten', [], append(3, ORIGIN, [1, 1]), /behind one of term 2/],

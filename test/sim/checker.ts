@@ -278,6 +278,11 @@ export class Checker {
   applying(node: NodeId, from: LogIndex, to: LogIndex, status: RaftStatus): void {
     const disk = this.#disks.get(node)!;
     expectThat(from === status.applied + 1 || from > status.applied, `I9: ${node}: applies ${from} again`);
+    const { term } = disk.ballot;
+    expectThat(
+      term === status.term,
+      `I9: ${node}: applies ${to}, known in ${status.term}, while its disk is in ${term}`,
+    );
     expectThat(to <= status.commit, `I9: ${node}: applies ${to} beyond commit ${status.commit}`);
     for (let index = from; index <= to; index += 1) {
       const committed = this.#committed[index - 1]?.entry;
