@@ -226,7 +226,8 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'reads are served without asking a quorum',
-    within: 100,
+    within: 40,
+    ticks: 5000,
     plant: () =>
       replace<typeof ReadRoundsModule>('read-rounds.ts', async (original) => {
         const { ReadRounds } = await original();
