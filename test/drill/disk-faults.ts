@@ -61,7 +61,7 @@ function syncFails(name: string, choose: (ground: Ground) => Promise<Node>, keep
       const gap = await slowestCreate(ground, async () => {
         ground.faultyDisks.set(master.name, 'fail-sync');
         await until(`${master.name} ends by itself`, async () => !master.running);
-        await hasSaid(ground, master, /cannot be used: .*Input\/output error/);
+        await hasSaid(ground, master, /cannot be used.*(Input\/output error|EIO)/);
         await ground.progress(ENDURED);
       });
       master.start();

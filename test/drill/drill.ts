@@ -51,6 +51,8 @@ export interface DrillOptions {
   readonly writers: number;
   /** How many masters. */
   readonly masters?: number;
+  /** Further options of all processes, by key. */
+  readonly settings?: Readonly<Record<string, string>>;
   onRound?(round: number, fault: Fault, ms: number): void;
 }
 
@@ -102,6 +104,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
       settings: Object.assign(
         { 'master.root.ufs': `file://${storage}` },
         ...options.faults.map(({ settings }) => settings ?? {}),
+        options.settings ?? {},
       ),
       proxied: needs.has('network'),
       masterOwn: (name) => faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {}),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { percentile } from '../../bench/measure.ts';
+import { pairs } from '../../src/cli/pairs.ts';
 import { FaultyDisks } from '../support/faulty-disks.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from './disk-faults.ts';
@@ -31,9 +32,9 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   membership: MEMBERSHIP,
 };
 
-const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--json]
+const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--set KEY=VALUE]... [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
-       npm run drill -- steady [--minutes N] [--in-flight N] [--json]
+       npm run drill -- steady [--minutes N] [--in-flight N] [--set KEY=VALUE]... [--json]
 
 ${Object.entries(DRILLS)
   .map(([drill, faults]) => `${drill.padEnd(17)}${faults.map((fault) => fault.name).join(', ')}\n`)
@@ -44,6 +45,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '20' },
     fault: { type: 'string' },
+    set: { type: 'string', multiple: true, default: [] },
     folder: { type: 'string', default: 'node_modules' },
     minutes: { type: 'string', default: '30' },
     'in-flight': { type: 'string', default: '256' },
@@ -53,6 +55,7 @@ const { values, positionals } = parseArgs({
 const name = positionals[0] ?? '';
 const faults = DRILLS[name]?.filter((fault) => values.fault === undefined || fault.name === values.fault);
 const rounds = Number(values.rounds);
+const settings = pairs(values.set);
 const minutes = Number(values.minutes);
 const inFlight = Number(values['in-flight']);
 if (name === 'tree') await drillTree(values.folder);
@@ -74,6 +77,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     rounds,
     faults: chosen,
     writers: 4,
+    settings,
     onRound: (round, fault, ms) => {
       if (!values.json) process.stdout.write(`round ${round + 1}: ${fault.name}, ${ms.toFixed(0)} ms\n`);
     },
@@ -118,6 +122,7 @@ async function drillSteady(): Promise<void> {
   const result = await runSteady({
     minutes,
     inFlight,
+    settings,
     onProgress: (line) => {
       if (!values.json) process.stdout.write(`${line}\n`);
     },

@@ -10,6 +10,8 @@ export interface SteadyOptions {
   readonly minutes: number;
   /** Creates that are under way at any time. */
   readonly inFlight: number;
+  /** Options of all processes, by key. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Said now and then. */
   onProgress?(line: string): void;
 }
@@ -186,7 +188,7 @@ class Load {
  */
 export async function runSteady(options: SteadyOptions): Promise<SteadyResult> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-steady-'));
-  const cluster = await ProcessCluster.start({ folder });
+  const cluster = await ProcessCluster.start({ folder, settings: options.settings });
   try {
     const files = await FileSystem.connect({ masters: cluster.addresses });
     try {

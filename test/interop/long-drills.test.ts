@@ -8,8 +8,8 @@ import { MEMBERSHIP } from '../drill/membership-faults.ts';
 import { SNAPSHOTS } from '../drill/snapshot-faults.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 
-async function survive(faults: readonly Fault[], times = 2): Promise<void> {
-  const result = await runDrill({ rounds: times * faults.length, faults, writers: 4 });
+async function survive(faults: readonly Fault[], times = 2, settings: Record<string, string> = {}): Promise<void> {
+  const result = await runDrill({ rounds: times * faults.length, faults, writers: 4, settings });
   const { surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes } = result;
   expect({ surprises, notLinearizable, unanswered, lost, duplicated, wrongBytes }).toEqual({
     surprises: [],
@@ -33,9 +33,14 @@ function obstacle(): string | undefined {
 }
 
 describe('disks of masters', () => {
-  test('that stand still cost their masters leadership, and nothing is lost', () => survive(STALLED_DISKS));
+  describe.each(['level', 'segments'])('with journals in %s', (store) => {
+    const settings = { 'master.journal.store': store };
 
-  test('that fail a sync stop their masters, and nothing is lost', () => survive(FAILING_SYNCS));
+    test('that stand still cost their masters leadership, and nothing is lost', () =>
+      survive(STALLED_DISKS, 2, settings));
+
+    test('that fail a sync stop their masters, and nothing is lost', () => survive(FAILING_SYNCS, 2, settings));
+  });
 
   test('that are full stop their masters until there is room, and nothing is lost', async ({ skip }) => {
     const reason = obstacle();

@@ -2,9 +2,9 @@
  * A disk that misbehaves on command, as a library to preload: while the control file exists, calls on files below the
  * folder do what its first word says. Calls wait in the thread that makes them, as they do on a real disk.
  *
- *   stall-sync   fsync and fdatasync do not return
+ *   stall-sync   fsync and fdatasync do not return; a write to a file that was opened with O_DSYNC counts as one of them
  *   stall-all    nor do writes, and opens that make files
- *   fail-sync    the next fsync or fdatasync fails with EIO and the control file is gone: what was dirty is lost to the
+ *   fail-sync    the next of those fails with EIO and the control file is gone: what was dirty is lost to the
  *                caller, and a second try would succeed, as in Linux
  *   full         writes, and opens that make files, fail with ENOSPC
  */
@@ -30,6 +30,7 @@ static const char *control;
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static ssize_t (*real_writev)(int, const struct iovec *, int);
+static ssize_t (*real_pwritev)(int, const struct iovec *, int, off_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_open)(const char *, int, ...);
@@ -40,6 +41,7 @@ __attribute__((constructor)) static void start(void) {
   real_write = dlsym(RTLD_NEXT, "write");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_writev = dlsym(RTLD_NEXT, "writev");
+  real_pwritev = dlsym(RTLD_NEXT, "pwritev64");
   real_fsync = dlsym(RTLD_NEXT, "fsync");
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_open = dlsym(RTLD_NEXT, "open64");
@@ -99,7 +101,9 @@ static int sync_error(int fd) {
 }
 
 static int write_error(int fd) {
-  return trouble_now() != NONE && is_ours(fd) ? change() : 0;
+  if (trouble_now() == NONE || !is_ours(fd)) return 0;
+  int code = change();
+  return code == 0 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0 ? sync_error(fd) : code;
 }
 
 static int open_error(const char *path, int flags) {
@@ -125,6 +129,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
 }
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at) {
   OR_FAIL(write_error(fd), real_pwrite(fd, bytes, size, at));
+}
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
+  OR_FAIL(write_error(fd), real_pwritev(fd, parts, count, at));
 }
 
 static mode_t mode_of(int flags, va_list rest) {
