@@ -96,8 +96,9 @@ export class MembershipService {
   }
 
   async #add({ name, address }: AddMember, { id, clusterId, clientAddress }: Greeting): Promise<AddProgress> {
-    const { journal, log } = this.#parts;
+    const { journal, gate, log } = this.#parts;
     const status = journal.status();
+    if (status.role !== 'leader') throw gate.notLeader();
     const { membership, last, peers } = status;
     const matchIndex = id === status.id ? status.durable : (peers.get(id)?.match ?? 0);
     const progress = { reason: '', identity: id, matchIndex, lastIndex: last.index };
@@ -205,6 +206,7 @@ export class MembershipService {
 
   #settledStatus(): RaftStatus {
     const status = this.#parts.journal.status();
+    if (status.role !== 'leader') throw this.#parts.gate.notLeader();
     if (!isChanging(status)) return status;
     const message = 'Another change of the members is under way: see sluice admin quorum info, and try again';
     throw new SluiceError('UNAVAILABLE', message, { details: { passing: true } });

@@ -7,6 +7,8 @@ const BACKOFF_MAX_MS = 50;
 const ADDRESS = /^.+:\d{1,5}$/;
 /** More masters than any cluster has. */
 const LEARNED_MAX = 64;
+/** Masters that were learned once and are still tried. */
+const FORMER_MAX = 16;
 
 /**
  * Which master to ask: the one that leads as far as we know. Hints are followed at once, unless they name a master that
@@ -56,10 +58,17 @@ export class MasterList {
     this.#failed.clear();
   }
 
-  /** These are all masters now, as one of them says; those that were configured are asked after them. */
+  /**
+   * These are all masters, as one of them says. Another one may not know yet, or know more: the order stays and what
+   * was said before is kept for a while, or two that say different things could send us to and fro between them.
+   */
   learn(addresses: readonly string[]): void {
     const known = addresses.filter((address) => ADDRESS.test(address)).slice(0, LEARNED_MAX);
-    this.#addresses = [...new Set([...known, ...this.#configured])];
+    const stays = new Set([...known, ...this.#configured]);
+    const former = this.#addresses.filter((address) => !stays.has(address)).slice(-FORMER_MAX);
+    for (const address of former) stays.add(address);
+    const present = this.#addresses.filter((address) => stays.has(address));
+    this.#addresses = [...new Set([...present, ...known])];
     for (const address of this.#failed) if (!this.#addresses.includes(address)) this.#failed.delete(address);
   }
 
