@@ -43,10 +43,9 @@ function appendMembership(state: RaftState, membership: Membership): void {
   const index = log.last.index + 1;
   extendLog(state, [{ term: ballot.term, index, kind: 'config', bytes: encodeMembership(membership) }]);
   const members = new Set(allMembers(membership));
-  const deadline = state.now + 2 * options.electionTicks;
   for (const [peer, progress] of state.peers) {
     if (members.has(peer)) progress.leaving = undefined;
-    else progress.leaving ??= { at: index, deadline };
+    else progress.leaving ??= { at: index, deadline: Number.POSITIVE_INFINITY };
   }
   for (const peer of members) {
     if (peer === options.id || state.peers.has(peer)) continue;
@@ -54,10 +53,12 @@ function appendMembership(state: RaftState, membership: Membership): void {
   }
 }
 
-/** Who has left is told that it is committed, so that it knows; but it is not waited for. */
-function forgetLeft(state: RaftState): void {
-  for (const [peer, { leaving, commitTold }] of state.peers) {
-    if (leaving !== undefined && (commitTold >= leaving.at || state.now >= leaving.deadline)) state.peers.delete(peer);
+/** Who has left is told so, more than once because messages get lost; but it is not waited for. */
+function forgetLeft({ peers, log, now, options }: RaftState): void {
+  for (const [peer, { leaving }] of peers) {
+    if (leaving === undefined || leaving.at > log.commit) continue;
+    leaving.deadline = Math.min(leaving.deadline, now + 2 * options.electionTicks);
+    if (now >= leaving.deadline) peers.delete(peer);
   }
 }
 

@@ -15,9 +15,10 @@ export class Progress {
   #match: LogIndex = 0;
   #next: LogIndex;
   /**
-   * The peer is no member any more since the entry `at`; it is told so, and forgotten at tick `deadline` at the latest.
+   * The peer is no member any more since the entry `at`; once that is committed it is told so until tick `deadline`, and
+   * then forgotten.
    */
-  leaving: { readonly at: LogIndex; readonly deadline: number } | undefined;
+  leaving: { readonly at: LogIndex; deadline: number } | undefined;
   /** In `probe`: one append is out and unanswered. */
   waiting = false;
   /** The tick in which something of this term came from the peer. */

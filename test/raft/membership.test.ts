@@ -210,8 +210,11 @@ describe('a change', () => {
     const three = cluster(['a', 'b', 'c']).elect('a');
     const leader = three.node('a');
     change(leader, ['a', 'b']);
-    three.settle().tick(heartbeatTicks).tick(heartbeatTicks);
+    three.settle();
+    // The first message that says so is lost.
+    three.isolate('c').tick(heartbeatTicks).heal().tick(heartbeatTicks);
     expect(three.node('c').status).toMatchObject({ membershipCommitted: true, membership: { voters: ['a', 'b'] } });
+    three.tick(2 * electionTicks);
     expect([...leader.status.peers.keys()]).toEqual(['b']);
     expect(three.node('c').tick(5 * electionTicks).status.role).toBe('follower');
   });
