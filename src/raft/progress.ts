@@ -15,8 +15,8 @@ export class Progress {
   #match: LogIndex = 0;
   #next: LogIndex;
   /**
-   * The peer is no member any more since the entry `at`; once that is committed it is told so until tick `deadline`, and
-   * then forgotten.
+   * The peer is no member any more since the entry `at`; once that is committed it is told so until tick `deadline`,
+   * and then forgotten.
    */
   leaving: { readonly at: LogIndex; deadline: number } | undefined;
   /** In `probe`: one append is out and unanswered. */
