@@ -221,8 +221,7 @@ function obey(before: Life, deed: Deed, id: NodeId, voters: readonly NodeId[]): 
     const caused = life.raft.step(event);
     effects.push(...caused);
     for (const effect of caused) broken ??= perform(life, effect, sent);
-    const { commit, durable, applied } = life.raft.status();
-    if (Math.min(commit, durable) > applied) give({ kind: 'applied', index: Math.min(commit, durable) });
+    for (const effect of caused) if (effect.kind === 'apply') give({ kind: 'applied', index: effect.to });
   };
   try {
     switch (deed.kind) {
@@ -273,7 +272,10 @@ function perform(life: Life, effect: Effect, sent: Envelope[]): string | undefin
       life.held.push(effect);
       return undefined;
     case 'apply':
-      return life.disk.last.index < effect.to ? `I9: ${effect.to} is applied before it is durable` : undefined;
+      if (life.disk.last.index < effect.to) return `I9: ${effect.to} is applied before it is durable`;
+      return life.disk.ballot.term === life.raft.status().term
+        ? undefined
+        : `I9: ${effect.to} is applied before the term is durable in which that was learned`;
     case 'halt':
       return `the core halts: ${effect.reason}`;
     default:
