@@ -31,7 +31,7 @@ import type { AwaitedBirth } from './await-birth.ts';
 import { type BornBinding, writeBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
 import { openJournal, raftLimits } from './journal-open.ts';
-import { clientAddressesIn, clientAddressIn } from './journal-quorum.ts';
+import { addressesIn, clientAddressesIn, clientAddressIn } from './journal-quorum.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { masterPlace } from './master-place.ts';
 import { splitAddress } from './member-addresses.ts';
@@ -41,6 +41,7 @@ import type { journalOptions, quorumOptions, serviceOptions } from './options.ts
 import { readinessOf } from './readiness.ts';
 import { MasterServices } from './services.ts';
 import { settleMember } from './settle-member.ts';
+import { StrayCheck } from './stray-check.ts';
 
 export interface MasterParts {
   readonly quorum: ValuesOf<typeof quorumOptions>;
@@ -141,6 +142,10 @@ export class Master implements Closeable {
       newServices(parts, journal, { digests, clusterId, masters, hello: greetAt }),
     );
     opened = { journal, services };
+    const addresses = () => [...new Set([...addressesIn(journal.members).values(), ...place.others.values()])];
+    const stray = { id: member.id, clusterId, journal, timers, log: logger, addresses, hello: greetAt, left };
+    const check = new StrayCheck(stray);
+    scope.onClose('stray check', () => check.close());
 
     const { handlers, workers, admin, membership } = services;
     const metadata = new MetadataServer({ handlers, masters, clock: parts.clock, timers, logger, metrics });

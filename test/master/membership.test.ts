@@ -143,6 +143,21 @@ describe('members of a cluster', () => {
     await expect(real.start('m4', again)).rejects.toMatchObject({ message: m4.ended[0]?.message });
   });
 
+  test('one that was away when it was removed finds that out', async () => {
+    const { names, addresses, settings } = await real.startThree();
+    const admin = new AdminChannel({ masters: addresses, ...common });
+    const { leader } = (await admin.report()).quorum;
+    const away = names.find((name) => name !== leader) ?? '';
+    await real.close(away);
+    await admin.remove({ name: away, force: false });
+    const ended: SluiceError[] = [];
+    const port = { 'master.port': addresses[names.indexOf(away)]?.split(':')[1] ?? '' };
+    await real.start(away, { ...settings, ...port }, { onFatal: (error) => void ended.push(error) });
+    await vi.waitFor(() => expect(ended).toHaveLength(1), PATIENCE);
+    expect(ended[0]?.message).toContain(`Master ${away} (`);
+    expect(ended[0]?.message).toContain('was removed from cluster');
+  });
+
   test('all are replaced, and a client and a worker that were told of the first only go on', async () => {
     const onFatal = () => undefined;
     const { names, addresses, settings } = await real.startThree({}, { onFatal });
