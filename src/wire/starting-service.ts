@@ -9,7 +9,8 @@ import { toGrpcStatus } from './grpc-status.ts';
 
 /** Tells clients, workers and masters that this master cannot serve them yet, and `why`. */
 export function startingService(why: () => string): GrpcService {
-  const refusal = () => new SluiceError('UNAVAILABLE', why());
+  // Who asks goes on with the next master.
+  const refusal = () => new SluiceError('NOT_LEADER', why());
   const refuse: UnaryMethod = () => Promise.reject(refusal());
   const end: StreamMethod = (call) => call.emit('error', toGrpcStatus(refusal()));
   const services = [AdminServiceService, JournalServiceService, MetadataServiceService, RegistryServiceService];
