@@ -95,7 +95,8 @@ const COUNTERS = [
 async function countersOf(cluster: ProcessCluster): Promise<Map<string, Record<string, number>>> {
   const alive = cluster.nodes.filter((node) => node.running);
   const rows = alive.map(async (node): Promise<[string, Record<string, number>]> => {
-    const values = COUNTERS.map(async (name) => [name, await node.metric(name)] as const);
+    const kind = cluster.workers.includes(node) ? 'sluice_worker_' : 'sluice_master_';
+    const values = COUNTERS.map(async (name) => [name, name.startsWith(kind) ? await node.metric(name) : 0] as const);
     return [node.name, Object.fromEntries(await Promise.all(values))];
   });
   return new Map(await Promise.all(rows));

@@ -274,7 +274,7 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     };
     const master = own(await startMaster({ makeDirectory: hang }));
     const channel = own(openChannel([master.address], { protocol }));
-    await expect(channel.call('makeDirectory', DIRECTORY, { timeoutMs: 80 })).rejects.toMatchObject({
+    await expect(channel.call('makeDirectory', DIRECTORY, { timeoutMs: 500 })).rejects.toMatchObject({
       code: 'TIMED_OUT',
       details: { fate: 'unknown' },
       message: expect.stringContaining(master.address),
