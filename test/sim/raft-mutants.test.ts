@@ -359,7 +359,8 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'who is being removed does not campaign',
-    within: 100,
+    within: 60,
+    ticks: 5000,
     plant: () =>
       replace<typeof MembershipLogModule>('membership-log.ts', async (original) => {
         const { MembershipLog } = await original();
