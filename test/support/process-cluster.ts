@@ -174,9 +174,10 @@ export class Node {
   async metric(name: string, labels = ''): Promise<number> {
     const response = await fetch(`${this.statusUrl}/metrics`, { headers: this.#headers });
     const lines = (await response.text()).split('\n');
-    // A name that is gone must not read as zero.
     const family = `# TYPE ${name.replace(/_(count|sum)$/, '')} `;
-    if (!lines.some((line) => line.startsWith(family))) throw new Error(`${this.name} has no metric ${name}`);
+    // A name that is gone must not read as zero; a process that starts has not all of them yet.
+    if (!lines.some((line) => line.startsWith(family)) && (await this.ready()))
+      throw new Error(`${this.name} has no metric ${name}`);
     return lines
       .filter((line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && line.includes(labels))
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
