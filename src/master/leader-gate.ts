@@ -40,8 +40,8 @@ export class LeaderGate {
   }
 
   notLeader(): SluiceError {
-    const { leader, leading } = this.#parts.state.leadership();
-    const address = leader === undefined || leading ? undefined : this.#parts.addressOf(leader);
+    const { leader } = this.#parts.state.leadership();
+    const address = leader === undefined || this.#isSelf(leader) ? undefined : this.#parts.addressOf(leader);
     const known = this.#parts.masters?.() ?? [];
     const masters = known.length === 0 ? {} : { masters: known.join() };
     if (address === undefined) {
@@ -76,7 +76,11 @@ export class LeaderGate {
 
   /** A new leader is none before it has applied what came before its term. */
   #isSettled({ leading, leader }: Leadership): boolean {
-    return leading || (leader !== undefined && memberName(leader) !== this.#parts.state.quorum().self);
+    return leading || (leader !== undefined && !this.#isSelf(leader));
+  }
+
+  #isSelf(leader: string): boolean {
+    return memberName(leader) === this.#parts.state.quorum().self;
   }
 
   #change(until: (leadership: Leadership) => boolean): Promise<void> {

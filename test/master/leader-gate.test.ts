@@ -47,6 +47,16 @@ describe('an operation', () => {
     expect(seen.outcome).toMatchObject(TO_M2);
   });
 
+  it('is not sent to this master itself, which leads and cannot serve', async () => {
+    state.lead(false, 'm1');
+    const seen = asked();
+    await turns();
+    await time.advance(PATIENCE_MS);
+    await turns();
+    expect(seen.outcome).toMatchObject({ code: 'NOT_LEADER', details: {} });
+    expect((seen.outcome as SluiceError).details).not.toHaveProperty('leader');
+  });
+
   it('waits for a new leader that has not applied what came before its term', async () => {
     state.lead(false, 'm1');
     const [one, other] = [asked(), asked()];
