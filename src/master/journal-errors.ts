@@ -22,6 +22,18 @@ export function notLeader(self: string, leader: NodeId | undefined, address: str
   });
 }
 
+/** This standby does not have in time what is committed; the leader does. */
+export function behind(self: string, leader: NodeId | undefined, address: string | undefined): SluiceError {
+  if (leader === undefined || address === undefined) return notLeader(self, leader, address);
+  return new SluiceError(
+    'NOT_LEADER',
+    `The state of master ${self} is behind: ask ${memberName(leader)} at ${address}`,
+    {
+      details: { leader: address },
+    },
+  );
+}
+
 /** The journal cannot take more now; nothing took effect. */
 export function overloaded(waiting: number): SluiceError {
   return new SluiceError('EXHAUSTED', `The journal is full (${waiting} proposals wait): send less, or try again later`);

@@ -88,6 +88,19 @@ export class JournalReads {
     }
   }
 
+  /**
+   * Fails who came `patienceMs` ago or earlier, and waits until what was committed then is applied here: what holds
+   * that up, e.g. a disk that stands still, may last, and another master can answer.
+   */
+  expire(patienceMs: number, error: () => SluiceError): void {
+    if (this.#ready.length === 0) return;
+    const beforeMs = this.#clock.monotonicMs() - patienceMs;
+    const late = this.#ready.filter(({ sinceMs }) => sinceMs <= beforeMs);
+    if (late.length === 0) return;
+    this.#ready = this.#ready.filter(({ sinceMs }) => sinceMs > beforeMs);
+    for (const { readers } of late) this.#reject(readers, error());
+  }
+
   failAll(error: SluiceError): void {
     const asked = [...this.#asked.values(), ...this.#ready];
     const all = [this.#collected, ...asked.map(({ readers }) => readers)];

@@ -18,7 +18,7 @@ import type { SnapshotReader } from '../wire/snapshot-reader.ts';
 import { AppendPump } from './append-pump.ts';
 import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
-import { notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
+import { behind, notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
 import { exposeJournal } from './journal-gauges.ts';
 import { JournalMembership } from './journal-membership.ts';
 import { JournalMetrics } from './journal-metrics.ts';
@@ -27,17 +27,20 @@ import { addressesIn, clientAddressIn, quorumInfo } from './journal-quorum.ts';
 import { JournalReads } from './journal-reads.ts';
 import { JournalRing } from './journal-ring.ts';
 import { journalTicker } from './journal-ticker.ts';
-import { transferLeadership } from './leadership-transfer.ts';
+import { handOver, transferLeadership } from './leadership-transfer.ts';
 import type { LevelStateStore } from './level-state-store.ts';
 import type { Leadership, ReplicatedState, StateListener } from './replicated-state.ts';
 import { SnapshotExchange } from './snapshot-exchange.ts';
 import { stampedCommand } from './stamped-command.ts';
+import { StateListeners } from './state-listeners.ts';
 import { StoragePump } from './storage-pump.ts';
 import type { Ticker } from './ticker.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
 /** Proposals between the door and their outcome. */
 const MAX_WAITING = 65_536;
+/** How long a standby keeps readers waiting for its own state; the leader's is as good. */
+const READ_PATIENCE_MS = 300;
 
 /**
  * Drives the Raft core: what arrives during one turn of the event loop enters it together, and its effects become one
@@ -58,7 +61,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly #waiters = new Waiters();
   readonly #reads: JournalReads;
   readonly #membership: JournalMembership;
-  readonly #listeners = new Set<StateListener>();
+  readonly #listeners = new StateListeners();
   readonly #transport: MemberLinks;
   readonly #ticker: Ticker;
   #inbox: Event[] = [];
@@ -148,7 +151,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     const connect = (addresses: ReadonlyMap<NodeId, string>) => this.#transport.setPeers(addresses);
     this.#membership = new JournalMembership({ ...parts, arrive, connect }, this.status().membership, membership);
     this.#transport = parts.connect(this, addressesIn(this.members));
-    this.#ticker = journalTicker(parts, this.#metrics, () => this.#arrive({ kind: 'tick' }));
+    this.#ticker = journalTicker(parts, this.#metrics, () => this.#tick());
     this.#schedule();
   }
 
@@ -212,8 +215,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   subscribe(listener: StateListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   transferLeadership(to: NodeId | undefined): Promise<NodeId> {
@@ -265,7 +267,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   async #close(): Promise<void> {
-    await this.handOver();
+    await handOver(this, this.members.voters.length, this.#parts.logger);
     this.#stop(stopped(this.#name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
@@ -278,15 +280,13 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     }
   }
 
-  /** Lets another master lead, so that nobody has to miss this one first. Tried once; never throws. */
-  async handOver(): Promise<void> {
-    if (this.#role !== 'leader' || this.#stopped !== undefined || this.members.voters.length === 1) return;
-    await this.transferLeadership(undefined).catch((error: unknown) => {
-      this.#parts.logger.warn({ err: error }, 'leadership was not handed over');
-    });
-  }
-
   // --- The turn
+
+  #tick(): void {
+    this.#arrive({ kind: 'tick' });
+    // A leader whose state does not follow gives up leadership; others just send their readers to it.
+    if (this.#role !== 'leader') this.#reads.expire(READ_PATIENCE_MS, () => this.#notLeader(this.#leader, behind));
+  }
 
   #arrive(event: Event): void {
     this.#inbox.push(event);
@@ -407,6 +407,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       this.#metrics.stages.clear();
       for (const waiter of lost) waiter.reject(unknownFate(`Master ${this.#name} has lost leadership`));
       this.#membership.lost(`Master ${this.#name} has lost leadership`);
+      // They wait for entries that this master could not even write while it led.
+      this.#reads.expire(0, () => this.#notLeader(leader));
     }
     this.#role = role;
     this.#term = term;
@@ -414,24 +416,20 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     if (role !== 'leader') this.#leading = false;
     this.#metrics.roleChanged(role);
     this.#parts.logger.info({ role, term, leader }, 'role changed');
-    this.#tellLeadership(before);
+    this.#listeners.leadership(before, this.leadership());
   }
 
-  #tellLeadership(before: Leadership): void {
-    const now = this.leadership();
-    if (now.leading === before.leading && now.term === before.term && now.leader === before.leader) return;
-    for (const listener of this.#listeners) listener.leadershipChanged?.(now);
+  #lead(leading: boolean): void {
+    const before = this.leadership();
+    this.#leading = leading;
+    this.#listeners.leadership(before, this.leadership());
   }
 
   // --- What was applied
 
   #applied(entry: Entry, applied: Applied | undefined): void {
-    for (const listener of this.#listeners) listener.applied?.(entry.index, applied?.notices ?? []);
-    if (entry.kind === 'noop' && this.#role === 'leader' && entry.term === this.#term) {
-      const before = this.leadership();
-      this.#leading = true;
-      this.#tellLeadership(before);
-    }
+    this.#listeners.applied(entry.index, applied?.notices ?? []);
+    if (entry.kind === 'noop' && this.#role === 'leader' && entry.term === this.#term) this.#lead(true);
     const settled = this.#waiters.applied(entry);
     if (settled !== undefined) {
       if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leader));
@@ -459,7 +457,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     if (!keepLog) this.#ring.restart(position.index);
     this.#compaction.restart(position);
     this.#apply.restart();
-    for (const listener of this.#listeners) listener.stateReplaced?.(position.index);
+    this.#listeners.replaced(position.index);
     this.#reads.applied(position.index);
     this.#membership.restored(meta.membership);
     this.#arrive({ kind: 'snapshotInstalled', meta });
@@ -471,8 +469,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     return memberName(this.#parts.id);
   }
 
-  #notLeader(leader: NodeId | undefined): SluiceError {
-    return notLeader(this.#name, leader, clientAddressIn(this.members, leader));
+  #notLeader(leader: NodeId | undefined, error = notLeader): SluiceError {
+    return error(this.#name, leader, clientAddressIn(this.members, leader));
   }
 
   #fatal(thrown: unknown): void {
@@ -493,8 +491,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#proposers = [];
     for (const waiter of this.#waiters.clear()) waiter.reject(unknownFate(why));
     this.#membership.stop(why);
-    const before = this.leadership();
-    this.#leading = false;
-    this.#tellLeadership(before);
+    this.#lead(false);
   }
 }

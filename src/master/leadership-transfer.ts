@@ -1,9 +1,10 @@
+import type { Logger } from '../host/logger.ts';
 import { SluiceError } from '../model/errors.ts';
 import { memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { RaftStatus } from '../raft/raft.ts';
 import type { JournalParts } from './journal-parts.ts';
-import type { StateListener } from './replicated-state.ts';
+import type { ReplicatedState, StateListener } from './replicated-state.ts';
 
 /** A peer that was silent for longer than `limits.electionTicks` is not asked to take over. */
 export interface TransferParts extends Pick<JournalParts, 'limits' | 'tickMs' | 'timers'> {
@@ -43,6 +44,14 @@ export async function transferLeadership(parts: TransferParts, to: string | unde
       },
     });
     parts.begin(successor);
+  });
+}
+
+/** Lets another master lead, if this one does, so that nobody has to miss it first. Tried once; never throws. */
+export async function handOver(journal: ReplicatedState, voters: number, logger: Logger): Promise<void> {
+  if (!journal.leadership().leading || voters === 1) return;
+  await journal.transferLeadership(undefined).catch((error: unknown) => {
+    logger.warn({ err: error }, 'leadership was not handed over');
   });
 }
 

@@ -32,6 +32,7 @@ import { type BornBinding, writeBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
 import { openJournal, raftLimits } from './journal-open.ts';
 import { addressesIn, clientAddressesIn, clientAddressIn } from './journal-quorum.ts';
+import { handOver } from './leadership-transfer.ts';
 import { withWayOut } from './level-log-scan.ts';
 import { masterPlace } from './master-place.ts';
 import { splitAddress } from './member-addresses.ts';
@@ -165,7 +166,7 @@ export class Master implements Closeable {
     scope.onClose('client sessions', () => metadata.close());
     if (place.shared) scope.onClose('raft streams', () => transport.close());
     // First of all, because it needs the streams to the other masters, and clients are told meanwhile whom to ask.
-    scope.onClose('leadership', () => journal.handOver());
+    scope.onClose('leadership', () => handOver(journal, journal.members.voters.length, logger));
     const fields = { name: quorum.name, id: member.id, clusterId, address: server.address, port: server.port };
     logger.info({ ...fields, folder: folder.path }, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);
