@@ -49,6 +49,7 @@ export function exposeJournal(metrics: Metrics, read: JournalGauges): void {
   gauge('state_cache_bytes', 'Memory of rows of the state store', () => state.cachedBytes);
   const counter = (noun: string, doc: string, value: (status: RaftStatus) => number) =>
     metrics.readWhenAsked(`sluice_master_${noun}_total`, 'counter', doc, () => [{ value: value(raft.status()) }]);
+  counter('raft_lease_reads', 'Reads that needed no round because of a lease', ({ leaseReads }) => leaseReads);
   counter('raft_read_rounds', 'Rounds by which a leader confirmed reads', ({ readRounds }) => readRounds);
   counter(
     'raft_campaigns_vetoed',

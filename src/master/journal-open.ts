@@ -17,6 +17,7 @@ import type { journalOptions, quorumOptions } from './options.ts';
 import type { SnapshotLink } from './snapshot-exchange.ts';
 import { resumeInstall } from './snapshot-install.ts';
 import { checkStatePosition } from './state-position.ts';
+import { SHORTEST_TICK } from './ticker.ts';
 
 export interface JournalEnvironment {
   /** Folder for `journal` and `state`; held exclusively by the caller. */
@@ -41,6 +42,9 @@ export interface JournalEnvironment {
   onRemoved(): void;
 }
 
+/** How much slower or faster clocks of two masters may run, as a factor. */
+const CLOCK_DRIFT = 0.9;
+
 /** Turns durations into ticks. @throws SluiceError INVALID_ARGUMENT when they do not fit each other. */
 export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
   const electionTicks = Math.round(quorum.electionTimeout / quorum.tick);
@@ -50,7 +54,9 @@ export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
       'INVALID_ARGUMENT',
       `master.raft.election-timeout must be at least three times master.raft.heartbeat and of master.raft.tick`,
     );
-  return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 2 * electionTicks };
+  // The first of the ticks that a promise lasts may come at once.
+  const leaseMs = quorum.leaseReads ? (electionTicks - 1) * quorum.tick * SHORTEST_TICK * CLOCK_DRIFT : 0;
+  return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 2 * electionTicks, leaseMs };
 }
 
 /** What the databases take on the disk. */

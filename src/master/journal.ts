@@ -320,7 +320,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     if (token !== undefined) events.push({ kind: 'read', token });
     try {
       const firstProposal = proposals[0]?.id ?? 0;
-      for (const effect of this.#raft.stepAll(events)) this.#perform(effect, firstProposal, proposers);
+      for (const effect of this.#raft.stepAll(events, began)) this.#perform(effect, firstProposal, proposers);
       if (events.some((event) => event.kind === 'persisted')) this.#ring.markDurable(this.#raft.log.durable);
     } catch (thrown) {
       this.#fatal(thrown);

@@ -43,6 +43,13 @@ export const quorumOptions = {
     },
     { min: 10, max: 60_000 },
   ),
+  leaseReads: flag({
+    key: 'master.raft.lease-reads',
+    doc:
+      'Whether a leader answers reads without asking the others while these have promised not to replace it; for ' +
+      'machines that are never suspended, and the same on all masters: a dead leader is then replaced later',
+    fallback: 'false',
+  }),
   heartbeat: duration(
     { key: 'master.raft.heartbeat', doc: 'How often an idle leader shows that it lives', fallback: '45ms' },
     { min: 1, max: 10_000 },

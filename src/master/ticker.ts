@@ -11,6 +11,9 @@ export interface TickerOptions {
   stalled(lateMs: number): void;
 }
 
+/** Two ticks are at least so much of a period apart, however late the first was: leases rely on it. */
+export const SHORTEST_TICK = 0.9;
+
 /** Ticks that are skipped after a stall: by then what arrived meanwhile has been read. */
 const SKIPPED_AFTER_STALL = 2;
 
@@ -23,6 +26,7 @@ export class Ticker {
   readonly #options: TickerOptions;
   readonly #cancel: CancelTimer;
   #dueMs: number;
+  #lastMs = Number.NEGATIVE_INFINITY;
   #skip = 0;
 
   constructor(options: TickerOptions) {
@@ -38,6 +42,8 @@ export class Ticker {
   #fire(): void {
     const { clock, periodMs, stallMs } = this.#options;
     const now = clock.monotonicMs();
+    if (now - this.#lastMs < periodMs * SHORTEST_TICK) return;
+    this.#lastMs = now;
     const lateMs = now - this.#dueMs;
     this.#dueMs = now + periodMs;
     if (lateMs > stallMs) {

@@ -4,7 +4,7 @@ import type { RaftLog } from './log.ts';
 import { decodeMembership } from './membership-codec.ts';
 import type { Message } from './message.ts';
 import type { LogIndex, NodeId, Position } from './position.ts';
-import { emit, extendLog, halt, isInstalling, type RaftState, send } from './state.ts';
+import { emit, extendLog, halt, isInstalling, promise, type RaftState, send } from './state.ts';
 
 type Append = Extract<Message, { kind: 'append' }>;
 
@@ -22,7 +22,7 @@ export function handleAppend(state: RaftState, from: NodeId, message: Append): v
   if (!fits) {
     const hint = log.lastAtMost(previous.index, previous.term);
     const rejected = previous.index;
-    send(state, from, { kind: 'appendReject', term: ballot.term, rejected, hint, readPosition });
+    send(state, from, { kind: 'appendReject', term: ballot.term, rejected, hint, readPosition, ...promise(state) });
     return;
   }
   const fresh = entries.slice(alreadyHeld(log, entries));
@@ -81,7 +81,7 @@ export function handleHeartbeat(
 export function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readPosition: number, asked: boolean): void {
   const { log, ballot, writes } = state;
   const term = ballot.term;
-  const reply: Message = { kind: 'appendReply', term, match, readPosition };
+  const reply: Message = { kind: 'appendReply', term, match, readPosition, ...promise(state) };
   if (!ballot.changed && match <= log.durable && !writes.inFlight?.hasBallot) {
     send(state, to, reply);
     return;
@@ -100,7 +100,7 @@ export function acknowledge(state: RaftState, to: NodeId, match: LogIndex, readP
 export function echo(state: RaftState, to: NodeId, readPosition: number): void {
   state.echoed = Math.max(state.echoed, readPosition);
   state.echoedAt = state.now;
-  send(state, to, { kind: 'heartbeatReply', term: state.ballot.term, readPosition });
+  send(state, to, { kind: 'heartbeatReply', term: state.ballot.term, readPosition, ...promise(state) });
 }
 
 function isWellFormed({ term, previous, last, entries }: Append): boolean {

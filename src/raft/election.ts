@@ -7,6 +7,7 @@ import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } fro
 import {
   emit,
   hearsLeader,
+  isBound,
   isInstalling,
   type RaftState,
   restartElectionTimer,
@@ -26,7 +27,7 @@ export function tickElection(state: RaftState): void {
   const stalled = inFlight !== undefined && state.now - inFlight.since > state.options.electionTicks;
   // A vote for itself could not become durable: let others campaign. Nor does a campaign give way to another one before
   // its vote is durable and was heard: on a slow disk no campaign would ever end.
-  const idle = isInstalling(state) || !state.memberships.mayCampaign(state.options.id);
+  const idle = isInstalling(state) || isBound(state) || !state.memberships.mayCampaign(state.options.id);
   const vetoed = !idle && (stalled || inFlight?.hasBallot === true);
   if (vetoed) state.campaignsVetoed += 1;
   if (!vetoed && !idle) {
@@ -45,8 +46,11 @@ export function tickElection(state: RaftState): void {
 export function loseLeader(state: RaftState): void {
   if (state.role !== 'follower' || state.leaderLost) return;
   state.leaderLost = true;
-  state.quickCampaigns = QUICK_CAMPAIGNS;
-  state.electionAt = Math.min(state.electionAt, state.now + randomInt(state.options.random, 1, QUICK_TICKS));
+  // Who has promised to wait waits.
+  if (!isBound(state)) {
+    state.quickCampaigns = QUICK_CAMPAIGNS;
+    state.electionAt = Math.min(state.electionAt, state.now + randomInt(state.options.random, 1, QUICK_TICKS));
+  }
   failForwardedReads(state);
   // Whoever asks for the leader is better told that nobody is known than sent to one that is gone.
   emit(state, { kind: 'roleChanged', role: 'follower', term: state.ballot.term, leader: undefined });
@@ -92,8 +96,9 @@ export function handlePreVoteReply(
 export function handleVote(state: RaftState, from: NodeId, message: Extract<Message, { kind: 'vote' }>): void {
   const { ballot, log } = state;
   const term = ballot.term;
+  const bound = isBound(state) && !message.transfer;
   const free = ballot.votedFor === from || (ballot.mayGrant(from) && state.leader === undefined);
-  if (!free || !isUpToDate(message.last, log.last)) {
+  if (bound || !free || !isUpToDate(message.last, log.last)) {
     send(state, from, { kind: 'voteReply', term, granted: false, commit: log.commit });
     return;
   }

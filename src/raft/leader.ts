@@ -1,3 +1,4 @@
+import { renewLease } from './lease-reads.ts';
 import { quorumValue } from './quorum.ts';
 import { becomeFollower } from './role.ts';
 import { isVoter, type RaftState } from './state.ts';
@@ -27,7 +28,9 @@ export function tickLeader(state: RaftState): void {
     return;
   }
   expireTransfer(state);
-  if (now % options.heartbeatTicks === 0) for (const progress of state.peers.values()) progress.heartbeatDue = true;
+  if (now % options.heartbeatTicks !== 0) return;
+  renewLease(state);
+  for (const progress of state.peers.values()) progress.heartbeatDue = true;
 }
 
 /** Whether another voter holds entries that are not on this node's disk yet. */

@@ -4,6 +4,8 @@ import type { LogIndex, NodeId, Position, Term } from './position.ts';
 /**
  * What members say to each other. The driver puts cluster id, sender and the sender's incarnation around it. `term` is
  * the sender's current term, except in pre-votes, where it is the term that the sender would campaign in.
+ * `promiseMs`: for so long after it got the message that it answers, the sender helps nobody to replace the leader,
+ * unless the leader asks for it; absent when it promises nothing.
  */
 export type Message =
   | { readonly kind: 'preVote'; readonly term: Term; readonly last: Position }
@@ -26,7 +28,13 @@ export type Message =
       readonly readPosition: number;
     }
   /** `match`: the log equals the leader's up to here, durably. `readPosition` echoes the append's. */
-  | { readonly kind: 'appendReply'; readonly term: Term; readonly match: LogIndex; readonly readPosition: number }
+  | {
+      readonly kind: 'appendReply';
+      readonly term: Term;
+      readonly match: LogIndex;
+      readonly readPosition: number;
+      readonly promiseMs?: number;
+    }
   /**
    * `rejected`: the previous index that did not fit. `hint`: the largest position at or below it that can still match
    * (its index and the term there), so that at most one probe per term is needed.
@@ -37,10 +45,16 @@ export type Message =
       readonly rejected: LogIndex;
       readonly hint: Position;
       readonly readPosition: number;
+      readonly promiseMs?: number;
     }
   /** `commit` never exceeds what the leader knows to match at the receiver. */
   | { readonly kind: 'heartbeat'; readonly term: Term; readonly commit: LogIndex; readonly readPosition: number }
-  | { readonly kind: 'heartbeatReply'; readonly term: Term; readonly readPosition: number }
+  | {
+      readonly kind: 'heartbeatReply';
+      readonly term: Term;
+      readonly readPosition: number;
+      readonly promiseMs?: number;
+    }
   /**
    * Instead of a heartbeat, to a peer that lacks entries which the leader no longer has: its log begins behind `base`.
    */

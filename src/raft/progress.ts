@@ -27,6 +27,8 @@ export class Progress {
   lastProgress: number;
   /** The highest read position that the peer has echoed. */
   readPosition = 0;
+  /** By this node's clock: until then the peer helps nobody to replace this leader. */
+  promisedUntilMs = Number.NEGATIVE_INFINITY;
   /** The highest commit index that was sent so that the peer can take it. */
   commitTold: LogIndex = 0;
   /** A heartbeat must reach the peer with this turn's messages. */

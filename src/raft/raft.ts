@@ -17,6 +17,8 @@ import type { Event, WriteId } from './event.ts';
 import { ForwardedReads } from './forwarded-reads.ts';
 import { Invariants } from './invariants.ts';
 import { tickLeader } from './leader.ts';
+import { Lease } from './lease.ts';
+import { leaseUntilMs } from './lease-reads.ts';
 import { RaftLog } from './log.ts';
 import type { Membership } from './membership.ts';
 import { handleChange, pursueChange } from './membership-change.ts';
@@ -44,7 +46,7 @@ import {
   handleSnapshotOffer,
   pursueIntake,
 } from './snapshot-intake.ts';
-import { emit, halt, isBallotPending, isInstalling, type RaftState, restartElectionTimer } from './state.ts';
+import { emit, halt, isBallotPending, isInstalling, promise, type RaftState, restartElectionTimer } from './state.ts';
 import { passTerm } from './term-gate.ts';
 import { handleTransfer, pursueTransfer } from './transfer.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -85,6 +87,9 @@ export interface RaftStatus {
   /** Rounds that confirmed reads, and campaigns put off because the own disk was slow, in the life of this node. */
   readonly readRounds: number;
   readonly campaignsVetoed: number;
+  /** Reads that needed no round because of a lease, and until when, on this node's clock, that lasts. */
+  readonly leaseReads: number;
+  readonly leaseUntilMs: number;
   /** Whom it sends to; empty unless this node leads. */
   readonly peers: ReadonlyMap<NodeId, PeerStatus>;
 }
@@ -126,6 +131,9 @@ export class Raft {
       peers: new Map(),
       reads: new ReadRounds(options.maxPendingReads),
       forwarded: new ForwardedReads(options.maxPendingReads, randomInt(random, 1, 2 ** 48)),
+      lease: new Lease(),
+      leaseReads: 0,
+      timeMs: 0,
       transfer: undefined,
       intake: undefined,
       owed: undefined,
@@ -136,14 +144,18 @@ export class Raft {
     this.#invariants = new Invariants(this.#state);
   }
 
-  step(event: Event): readonly Effect[] {
-    return this.stepAll([event]);
+  step(event: Event, timeMs?: number): readonly Effect[] {
+    return this.stepAll([event], timeMs);
   }
 
-  /** Takes events in their order; what they cause leaves together. */
-  stepAll(events: readonly Event[]): readonly Effect[] {
+  /**
+   * Takes events in their order; what they cause leaves together. `timeMs`: of a monotonic clock, read when all of them
+   * were there; only leases look at it.
+   */
+  stepAll(events: readonly Event[], timeMs = 0): readonly Effect[] {
     const state = this.#state;
     if (state.halted !== undefined) return [];
+    state.timeMs = timeMs;
     for (const event of events) {
       handle(state, event);
       if (state.halted !== undefined) return [halted(state, event)];
@@ -190,6 +202,8 @@ export class Raft {
       pendingReads: reads.pending + this.#state.forwarded.pending,
       readRounds: reads.begun,
       campaignsVetoed: this.#state.campaignsVetoed,
+      leaseReads: this.#state.leaseReads,
+      leaseUntilMs: leaseUntilMs(this.#state),
       peers,
     };
   }
@@ -342,7 +356,7 @@ function issueWrite(state: RaftState): void {
   for (const { to, message } of state.deferred) emit(state, { kind: 'send', to, message, after });
   if (state.owed !== undefined) {
     const { to, match, readPosition } = state.owed;
-    const message: Message = { kind: 'appendReply', term: ballot.term, match, readPosition };
+    const message: Message = { kind: 'appendReply', term: ballot.term, match, readPosition, ...promise(state) };
     emit(state, { kind: 'send', to, message, after });
   }
   state.deferred = [];

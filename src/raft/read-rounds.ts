@@ -55,12 +55,17 @@ export class ReadRounds {
     return true;
   }
 
+  /** Begins another position, for which nobody waits. @returns it */
+  advance(): number {
+    this.#position += 1;
+    return this.#position;
+  }
+
   /** Begins a round for all who wait, unless one is in flight or nobody waits. */
   begin(index: LogIndex, now: number): boolean {
     if (this.#round !== undefined || this.#waiting.length === 0) return false;
-    this.#position += 1;
     this.#begun += 1;
-    this.#round = { position: this.#position, index, reads: this.#waiting, since: now };
+    this.#round = { position: this.advance(), index, reads: this.#waiting, since: now };
     this.#waiting = [];
     return true;
   }

@@ -1,4 +1,5 @@
 import type { ReadToken } from './event.ts';
+import { holdsLease } from './lease-reads.ts';
 import type { Message } from './message.ts';
 import type { LogIndex, NodeId } from './position.ts';
 import { quorumValue } from './quorum.ts';
@@ -8,7 +9,7 @@ import { emit, type RaftState, send } from './state.ts';
 
 /** A reader here asks for a linearizable position. */
 export function handleRead(state: RaftState, token: ReadToken): void {
-  if (state.role === 'leader') addToRounds(state, { from: undefined, token, since: state.now });
+  if (state.role === 'leader') serveOrAdd(state, { from: undefined, token, since: state.now });
   else if (state.leader === undefined || !state.forwarded.add(token)) readFailed(state, token);
 }
 
@@ -19,7 +20,7 @@ export function handleReadIndex(
   message: Extract<Message, { kind: 'readIndex' }>,
 ): void {
   const read = { from, token: message.token, since: state.now };
-  if (state.role === 'leader') addToRounds(state, read);
+  if (state.role === 'leader') serveOrAdd(state, read);
   else answerRead(state, read, undefined);
 }
 
@@ -40,6 +41,7 @@ export function beginReads(state: RaftState): void {
   }
   if (!mayServeReads(state.log, state.ballot.term)) return;
   while (state.reads.begin(state.log.commit, state.now)) {
+    state.lease.sent(state.reads.position, state.timeMs);
     for (const progress of state.peers.values()) progress.readDue = true;
     confirmReads(state);
   }
@@ -78,8 +80,11 @@ export function failForwardedReads(state: RaftState): void {
   for (const token of state.forwarded.clear()) readFailed(state, token);
 }
 
-function addToRounds(state: RaftState, read: LeaderRead): void {
-  if (!state.reads.add(read)) answerRead(state, read, undefined);
+function serveOrAdd(state: RaftState, read: LeaderRead): void {
+  if (holdsLease(state)) {
+    state.leaseReads += 1;
+    answerRead(state, read, state.log.commit);
+  } else if (!state.reads.add(read)) answerRead(state, read, undefined);
 }
 
 function readFailed(state: RaftState, token: ReadToken): void {

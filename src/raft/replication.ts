@@ -6,13 +6,19 @@ import { quorumValue } from './quorum.ts';
 import { confirmReads } from './reads.ts';
 import { type RaftState, send } from './state.ts';
 
+/** What every answer of a follower tells. */
+interface Answer {
+  readonly readPosition: number;
+  readonly promiseMs?: number;
+}
+
 /** Leader: the peer holds the log durably up to `match`. */
 export function handleAppendReply(
   state: RaftState,
   from: NodeId,
   message: Extract<Message, { kind: 'appendReply' }>,
 ): void {
-  const progress = heard(state, from, message.readPosition);
+  const progress = heard(state, from, message);
   if (progress === undefined || message.match > state.log.last.index) return;
   progress.acknowledge(message.match, state.now);
   advanceCommit(state);
@@ -24,7 +30,7 @@ export function handleAppendReject(
   from: NodeId,
   message: Extract<Message, { kind: 'appendReject' }>,
 ): void {
-  const progress = heard(state, from, message.readPosition);
+  const progress = heard(state, from, message);
   if (progress === undefined || progress.state === 'snapshot') return;
   const { rejected, hint } = message;
   // Late answers: to a frame behind what is known to match, or to another probe than the one that is out.
@@ -40,7 +46,7 @@ export function handleHeartbeatReply(
   from: NodeId,
   message: Extract<Message, { kind: 'heartbeatReply' }>,
 ): void {
-  const progress = heard(state, from, message.readPosition);
+  const progress = heard(state, from, message);
   if (progress === undefined) return;
   if (state.now - progress.lastProgress < state.options.heartbeatTicks) return;
   progress.lastProgress = state.now;
@@ -149,13 +155,20 @@ function sendSign(state: RaftState, peer: NodeId, progress: Progress): void {
 }
 
 /** Notes a sign of life; undefined when this node does not lead or does not know the sender. */
-function heard(state: RaftState, from: NodeId, readPosition: number): Progress | undefined {
+function heard(state: RaftState, from: NodeId, { readPosition, promiseMs = 0 }: Answer): Progress | undefined {
   const progress = state.peers.get(from);
   if (progress === undefined) return undefined;
   progress.lastHeard = state.now;
   if (readPosition > progress.readPosition) {
     progress.readPosition = readPosition;
+    prolongPromise(state, progress, Math.min(promiseMs, state.options.leaseMs));
     confirmReads(state);
   }
   return progress;
+}
+
+/** The peer heard this leader when the newest position that it echoed was sent, or later, and is bound from then on. */
+function prolongPromise({ lease }: RaftState, progress: Progress, promiseMs: number): void {
+  const sentMs = promiseMs > 0 ? lease.sentMs(progress.readPosition) : undefined;
+  if (sentMs !== undefined) progress.promisedUntilMs = Math.max(progress.promisedUntilMs, sentMs + promiseMs);
 }

@@ -45,6 +45,7 @@ export function becomeLeader(state: RaftState): void {
   for (const peer of otherMembers(state)) {
     state.peers.set(peer, new Progress(state.log.last.index + 1, state.now, state.options));
   }
+  state.lease.begin();
   become(state, 'leader', id);
   const index = state.log.last.index + 1;
   extendLog(state, [{ term: state.ballot.term, index, kind: 'noop', bytes: new Uint8Array(0) }]);

@@ -3,6 +3,7 @@ import type { BallotBox } from './ballot.ts';
 import type { Effect, Role } from './effect.ts';
 import type { Entry } from './entry.ts';
 import type { ForwardedReads } from './forwarded-reads.ts';
+import type { Lease } from './lease.ts';
 import type { RaftLog } from './log.ts';
 import { allMembers, type Membership } from './membership.ts';
 import type { MembershipLog } from './membership-log.ts';
@@ -70,6 +71,12 @@ export interface RaftState {
   readonly peers: Map<NodeId, Progress>;
   readonly reads: ReadRounds;
   readonly forwarded: ForwardedReads;
+  /** As leader. */
+  readonly lease: Lease;
+  /** Reads that needed no round, in the life of this node. */
+  leaseReads: number;
+  /** When the events of this step were there, by the driver's monotonic clock, in ms. */
+  timeMs: number;
   transfer: Transfer | undefined;
   intake: SnapshotIntake | undefined;
   /** What may leave only with the next write, because that contains what it promises. */
@@ -148,9 +155,22 @@ export function restartElectionTimer(state: RaftState): void {
   state.electionAt = state.now + randomInt(random, electionTicks, 2 * electionTicks - 1);
 }
 
+/**
+ * Whether a leader may rely on it that this node does not help to replace it. A node that has just started does not
+ * know what it promised before, and behaves as if it did; and so does who knows the leader to be gone.
+ */
+export function isBound({ options, now, leaderHeard }: RaftState): boolean {
+  return options.leaseMs > 0 && now - leaderHeard < options.electionTicks;
+}
+
+/** What this node promises with each answer to a leader. */
+export function promise({ options }: RaftState): { readonly promiseMs?: number } {
+  return options.leaseMs > 0 ? { promiseMs: options.leaseMs } : {};
+}
+
 /** Whether a living leader is known, so that nobody shall be helped to replace it. */
 export function hearsLeader(state: RaftState): boolean {
-  if (state.role === 'leader') return true;
+  if (state.role === 'leader' || isBound(state)) return true;
   if (state.leader === undefined || state.leaderLost) return false;
   return state.now - state.leaderHeard < state.options.electionTicks;
 }

@@ -16,6 +16,7 @@ export function pursueTransfer(state: RaftState): void {
   const { transfer, log } = state;
   if (transfer === undefined || transfer.asked || state.peers.get(transfer.to)?.match !== log.last.index) return;
   transfer.asked = true;
+  state.lease.giveUp();
   send(state, transfer.to, { kind: 'timeoutNow', term: state.ballot.term });
 }
 

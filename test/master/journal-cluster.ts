@@ -24,6 +24,7 @@ export interface ClusterOptions {
   readonly recentBytes?: number;
   readonly keepEntries?: number;
   readonly store?: JournalStoreKind;
+  readonly leaseReads?: boolean;
 }
 
 /** Masters in one process with real stores and a network that the test cuts. */
@@ -175,6 +176,7 @@ export class JournalCluster {
         tick: 20,
         electionTimeout: 400,
         heartbeat: 60,
+        leaseReads: this.#options.leaseReads ?? false,
       },
       values: {
         stateCache: 4 << 20,

@@ -47,3 +47,15 @@ test('after a stall the ticks in which messages are read are skipped', async () 
   await time.advance(40);
   expect(seen).toEqual(['tick', 'stalled 200', 'tick', 'tick']);
 });
+
+test('however late a tick was, the next one does not come at once', async () => {
+  const { time, seen } = ticker();
+  time.lateMs = 9;
+  await time.advance(10);
+  time.lateMs = 2;
+  await time.advance(10);
+  expect(seen).toEqual(['tick']);
+  time.lateMs = 0;
+  await time.advance(10);
+  expect(seen).toEqual(['tick', 'tick']);
+});

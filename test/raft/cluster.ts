@@ -32,6 +32,8 @@ export class Node {
   /** Everything that the core asked for, in order; messages that wait for a write are in `sent` when they leave. */
   effects: Effect[] = [];
   sent: Envelope[] = [];
+  /** Its clock; only leases look at it. */
+  timeMs = 0;
   /** The log as terms, and as entries. */
   readonly entries: Entry[] = [];
   readonly #slow: boolean;
@@ -90,7 +92,7 @@ export class Node {
   }
 
   give(...events: Event[]): this {
-    for (const effect of this.raft.stepAll(events)) {
+    for (const effect of this.raft.stepAll(events, this.timeMs)) {
       this.effects.push(effect);
       if (effect.kind === 'stage') {
         const { truncateFrom, entries } = effect;

@@ -12,7 +12,7 @@ import { lengthTag, ProtoWriter } from './proto-writer.ts';
  * `previous`.
  */
 
-type FieldType = 'number' | 'boolean' | 'position';
+type FieldType = 'number' | 'number, if any' | 'boolean' | 'position';
 
 /** What each message must have; what arrives is checked against it. */
 const FIELDS: Readonly<Record<MessageKind, Readonly<Record<string, FieldType>>>> = {
@@ -21,10 +21,10 @@ const FIELDS: Readonly<Record<MessageKind, Readonly<Record<string, FieldType>>>>
   vote: { last: 'position', transfer: 'boolean' },
   voteReply: { granted: 'boolean', commit: 'number' },
   append: { previous: 'position', last: 'number', commit: 'number', readPosition: 'number' },
-  appendReply: { match: 'number', readPosition: 'number' },
-  appendReject: { rejected: 'number', hint: 'position', readPosition: 'number' },
+  appendReply: { match: 'number', readPosition: 'number', promiseMs: 'number, if any' },
+  appendReject: { rejected: 'number', hint: 'position', readPosition: 'number', promiseMs: 'number, if any' },
   heartbeat: { commit: 'number', readPosition: 'number' },
-  heartbeatReply: { readPosition: 'number' },
+  heartbeatReply: { readPosition: 'number', promiseMs: 'number, if any' },
   snapshotOffer: { base: 'position', readPosition: 'number' },
   readIndex: { token: 'number' },
   readIndexReply: { token: 'number', index: 'number', ok: 'boolean' },
@@ -130,6 +130,7 @@ function checkMessage(head: unknown): Message {
   check(isCount(fields['term']), 'it has no term');
   const message: Record<string, unknown> = { kind, term: fields['term'] };
   for (const [name, type] of Object.entries(wanted)) {
+    if (type === 'number, if any' && fields[name] === undefined) continue;
     check(isOfType(fields[name], type), `its ${name} is no ${type}`);
     message[name] = fields[name];
   }
@@ -139,7 +140,7 @@ function checkMessage(head: unknown): Message {
 }
 
 function isOfType(value: unknown, type: FieldType): boolean {
-  if (type === 'number') return isCount(value);
+  if (type === 'number' || type === 'number, if any') return isCount(value);
   if (type === 'boolean') return typeof value === 'boolean';
   return typeof value === 'object' && value !== null && 'term' in value && 'index' in value
     ? isCount(value.term) && isCount(value.index)
