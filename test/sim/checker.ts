@@ -9,6 +9,7 @@ import { type LogIndex, type NodeId, ORIGIN, type Position, type Term } from '..
 import type { RaftStatus } from '../../src/raft/raft.ts';
 import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import type { SimDisk } from './disk.ts';
+import type { NamespaceState } from './namespace-state.ts';
 import type { SimLog } from './sim-log.ts';
 
 /** A promise of Raft was broken in the simulation. */
@@ -36,7 +37,7 @@ interface Life {
   /** By candidate and term: the oldest end of its log when it was asked for its vote. */
   readonly asked: Map<string, Position>;
   /** As leader, by peer. */
-  matches: ReadonlyMap<NodeId, LogIndex>;
+  readonly matches: Map<NodeId, LogIndex>;
   /** As leader, by peer: the tick in which it began to send to it. */
   readonly peersSince: Map<NodeId, number>;
   /** In force after its last step. */
@@ -60,8 +61,8 @@ function isNewer(a: Position, b: Position): boolean {
 }
 
 /** Numbered as in the list of invariants in this folder's README. */
-function expectThat(condition: boolean, promise: string): asserts condition {
-  if (!condition) throw new BrokenPromise(promise);
+function expectThat(condition: boolean, promise: () => string): asserts condition {
+  if (!condition) throw new BrokenPromise(promise());
 }
 
 /**
@@ -78,7 +79,7 @@ export class Checker {
   readonly #configs: CommittedConfig[] = [];
   readonly #founders: Membership;
   /** By index: what the state is there. */
-  readonly #digests = new Map<LogIndex, string>();
+  readonly #digests = new Map<LogIndex, number>();
   /** By candidate and term: where its log ended when it asked for votes. */
   readonly #campaigns = new Map<string, Position>();
   readonly #settled = new Set<string>();
@@ -134,8 +135,8 @@ export class Checker {
 
   born(node: NodeId, status: RaftStatus, configs: readonly Entry[]): void {
     const { ballot, commit } = this.#disks.get(node)!;
-    expectThat(status.term >= ballot.term, `I6: ${node}: term fell over a restart`);
-    expectThat(status.commit >= commit, `I8: ${node}: commit fell over a restart below ${commit}`);
+    expectThat(status.term >= ballot.term, () => `I6: ${node}: term fell over a restart`);
+    expectThat(status.commit >= commit, () => `I8: ${node}: commit fell over a restart below ${commit}`);
     this.#lives.set(node, {
       term: status.term,
       commit: status.commit,
@@ -171,26 +172,32 @@ export class Checker {
   truncated(node: NodeId, from: LogIndex, status: RaftStatus): void {
     const life = this.#lives.get(node)!;
     const leads = life.leading !== 0 && life.leading === status.term;
-    expectThat(!leads, `I2: ${node} leads in ${status.term} and removes its entries from ${from} on`);
-    expectThat(from > life.commit, `I13: ${node} removes ${from}, which it knew to be committed (${life.commit})`);
+    expectThat(!leads, () => `I2: ${node} leads in ${status.term} and removes its entries from ${from} on`);
+    expectThat(
+      from > life.commit,
+      () => `I13: ${node} removes ${from}, which it knew to be committed (${life.commit})`,
+    );
     life.configs = life.configs.filter((index) => index < from);
   }
 
   /** One entry for each index and term, and always behind an entry of the same term; no gaps, no falling terms. */
   staged(node: NodeId, entries: readonly Entry[], before: Position, installing: boolean, status: RaftStatus): void {
     const life = this.#lives.get(node)!;
-    expectThat(!installing, `I27: ${node} changes its log while a snapshot takes its place`);
+    expectThat(!installing, () => `I27: ${node} changes its log while a snapshot takes its place`);
     let previous = before;
     for (const entry of entries) {
       const follows = entry.index === previous.index + 1 && entry.term >= previous.term;
-      expectThat(follows, `I10: ${node} puts ${entry.term}/${entry.index} behind ${previous.term}/${previous.index}`);
+      expectThat(
+        follows,
+        () => `I10: ${node} puts ${entry.term}/${entry.index} behind ${previous.term}/${previous.index}`,
+      );
       const key = `${entry.index} ${entry.term}`;
       const known = this.#known.get(key);
       if (known === undefined) this.#known.set(key, { entry, before: previous.term });
       else {
         const same =
           known.before === previous.term && known.entry.bytes === entry.bytes && known.entry.kind === entry.kind;
-        expectThat(same, `I3: log matching: ${node} holds another entry at ${entry.index} in term ${entry.term}`);
+        expectThat(same, () => `I3: log matching: ${node} holds another entry at ${entry.index} in term ${entry.term}`);
       }
       previous = entry;
       if (entry.kind !== 'config') continue;
@@ -201,18 +208,18 @@ export class Checker {
 
   /** A write reached the disk. */
   stored(node: NodeId, before: Ballot, after: Ballot): void {
-    expectThat(after.term >= before.term, `I6: ${node}: durable term fell from ${before.term} to ${after.term}`);
+    expectThat(after.term >= before.term, () => `I6: ${node}: durable term fell from ${before.term} to ${after.term}`);
     const kept = after.term > before.term || before.votedFor === undefined || after.votedFor === before.votedFor;
-    expectThat(kept, `I7: ${node}: vote of ${after.term} changed from ${before.votedFor} to ${after.votedFor}`);
+    expectThat(kept, () => `I7: ${node}: vote of ${after.term} changed from ${before.votedFor} to ${after.votedFor}`);
   }
 
   /** After a step, nothing is on its way to the disk. */
   idle(node: NodeId, status: RaftStatus): void {
     const { ballot, last: stored } = this.#disks.get(node)!;
     const { term, last } = status;
-    expectThat(ballot.term === term, `I28: ${node} is in term ${term}, its disk in ${ballot.term}`);
+    expectThat(ballot.term === term, () => `I28: ${node} is in term ${term}, its disk in ${ballot.term}`);
     const same = stored.index === last.index && stored.term === last.term;
-    expectThat(same, `I28: ${node}: the log ends at ${last.term}/${last.index}, its disk's at ${stored.index}`);
+    expectThat(same, () => `I28: ${node}: the log ends at ${last.term}/${last.index}, its disk's at ${stored.index}`);
   }
 
   /** A message was decided on, though it may have to wait for a write. */
@@ -223,49 +230,49 @@ export class Checker {
     const asked = this.#campaigns.get(candidate);
     const voter = this.#lives.get(node)!.asked.get(candidate);
     const newer = asked !== undefined && voter !== undefined && !isNewer(voter, asked);
-    expectThat(newer, `I14: ${node} votes in ${message.term} for ${to}, whose log is older`);
+    expectThat(newer, () => `I14: ${node} votes in ${message.term} for ${to}, whose log is older`);
   }
 
   sent(node: NodeId, to: NodeId, message: Message, status: RaftStatus): void {
     if (message.kind !== 'preVote' && message.kind !== 'preVoteReply') {
-      expectThat(message.term <= status.term, `I15: ${node} sent term ${message.term} while in ${status.term}`);
+      expectThat(message.term <= status.term, () => `I15: ${node} sent term ${message.term} while in ${status.term}`);
     }
     const disk = this.#disks.get(node)!;
     if (message.kind === 'voteReply' && message.granted) {
       const { term, votedFor } = disk.ballot;
       const durable = term > message.term || (term === message.term && votedFor === to);
-      expectThat(durable, `I17: ${node} gave its vote in ${message.term} to ${to} before it was durable`);
+      expectThat(durable, () => `I17: ${node} gave its vote in ${message.term} to ${to} before it was durable`);
       const vote = `${node} ${message.term}`;
       const first = this.#votes.get(vote) ?? to;
-      expectThat(first === to, `I7: ${node} voted in ${message.term} for ${first} and for ${to}`);
+      expectThat(first === to, () => `I7: ${node} voted in ${message.term} for ${first} and for ${to}`);
       this.#votes.set(vote, to);
     }
     if (message.kind === 'appendReply') {
       const durable =
         disk.ballot.term >= message.term && (disk.ballot.term > message.term || disk.last.index >= message.match);
-      expectThat(durable, `I17: ${node} acknowledged ${message.match} before it was durable`);
+      expectThat(durable, () => `I17: ${node} acknowledged ${message.match} before it was durable`);
     }
   }
 
   stepped(node: NodeId, status: RaftStatus, log: SimLog): void {
     const life = this.#lives.get(node)!;
-    expectThat(status.term >= life.term, `I6: ${node}: term fell from ${life.term} to ${status.term}`);
-    expectThat(status.commit >= life.commit, `I8: ${node}: commit fell from ${life.commit} to ${status.commit}`);
+    expectThat(status.term >= life.term, () => `I6: ${node}: term fell from ${life.term} to ${status.term}`);
+    expectThat(status.commit >= life.commit, () => `I8: ${node}: commit fell from ${life.commit} to ${status.commit}`);
     expectThat(
       status.last.index === log.last.index && status.base.index === log.base.index,
-      `I10: ${node}: the core's log ends at ${status.last.index}, not at ${log.last.index}`,
+      () => `I10: ${node}: the core's log ends at ${status.last.index}, not at ${log.last.index}`,
     );
-    expectThat(status.commit <= log.last.index, `I9: ${node}: commit ${status.commit} is beyond the log`);
+    expectThat(status.commit <= log.last.index, () => `I9: ${node}: commit ${status.commit} is beyond the log`);
     for (let index = life.commit + 1; index <= status.commit; index += 1)
       this.#commits(node, life, log.at(index)!, status);
     if (life.leading === status.term && status.commit > life.commit) {
       const term = log.termAt(status.commit);
       expectThat(
         term === status.term,
-        `I12: ${node} leads in ${status.term} and commits entry of term ${term} by counting`,
+        () => `I12: ${node} leads in ${status.term} and commits entry of term ${term} by counting`,
       );
     }
-    expectThat(status.term >= status.last.term, `I10: ${node}: term ${status.term} is behind the log's`);
+    expectThat(status.term >= status.last.term, () => `I10: ${node}: term ${status.term} is behind the log's`);
     this.#checkMembership(node, life, status);
     if (status.role === 'leader') this.#checkLeader(node, life, status, log);
     life.leading = status.role === 'leader' ? status.term : 0;
@@ -277,29 +284,36 @@ export class Checker {
 
   applying(node: NodeId, from: LogIndex, to: LogIndex, status: RaftStatus): void {
     const disk = this.#disks.get(node)!;
-    expectThat(from === status.applied + 1 || from > status.applied, `I9: ${node}: applies ${from} again`);
+    expectThat(from === status.applied + 1 || from > status.applied, () => `I9: ${node}: applies ${from} again`);
     const { term } = disk.ballot;
     expectThat(
       term === status.term,
-      `I9: ${node}: applies ${to}, known in ${status.term}, while its disk is in ${term}`,
+      () => `I9: ${node}: applies ${to}, known in ${status.term}, while its disk is in ${term}`,
     );
-    expectThat(to <= status.commit, `I9: ${node}: applies ${to} beyond commit ${status.commit}`);
+    expectThat(to <= status.commit, () => `I9: ${node}: applies ${to} beyond commit ${status.commit}`);
     for (let index = from; index <= to; index += 1) {
       const committed = this.#committed[index - 1]?.entry;
       const held = disk.at(index);
-      expectThat(held !== undefined, `I9: ${node}: applies ${index}, which is not durable there`);
+      expectThat(held !== undefined, () => `I9: ${node}: applies ${index}, which is not durable there`);
       expectThat(
         held.term === committed?.term && held.bytes === committed.bytes,
-        `I5: state machine safety: ${node} at ${index}`,
+        () => `I5: state machine safety: ${node} at ${index}`,
       );
     }
   }
 
   /** A node's state is this at `index`, by applying or by a snapshot. */
-  reached(node: NodeId, index: LogIndex, digest: string): void {
+  reached(node: NodeId, index: LogIndex, digest: number): void {
     const should = this.#digests.get(index) ?? digest;
-    expectThat(digest === should, `I26: the state of ${node} at ${index} is not that of the others`);
+    expectThat(digest === should, () => `I26: the state of ${node} at ${index} is not that of the others`);
     this.#digests.set(index, digest);
+  }
+
+  /** A node's state at the end of everything. */
+  finished(node: NodeId, state: NamespaceState): void {
+    const digest = state.digestOfRows();
+    expectThat(digest === state.digest, () => `I26: rows of ${node} have changed that nobody put`);
+    this.reached(node, state.index, digest);
   }
 
   /** A snapshot is about to take the place of a node's state, and of its log unless that continues it. */
@@ -308,13 +322,19 @@ export class Checker {
     const { index, term } = position;
     expectThat(
       this.committedAt(index)?.term === term,
-      `I27: ${node} installs ${term}/${index}, which is not committed`,
+      () => `I27: ${node} installs ${term}/${index}, which is not committed`,
     );
-    expectThat(index > life.commit, `I27: ${node} installs ${index}, though it knows ${life.commit} to be committed`);
-    expectThat(keepLog === (log.termAt(index) === term), `I27: ${node} installs ${index}, keeps its log: ${keepLog}`);
+    expectThat(
+      index > life.commit,
+      () => `I27: ${node} installs ${index}, though it knows ${life.commit} to be committed`,
+    );
+    expectThat(
+      keepLog === (log.termAt(index) === term),
+      () => `I27: ${node} installs ${index}, keeps its log: ${keepLog}`,
+    );
     const should = this.membershipAt(index);
     const same = should === undefined || JSON.stringify(should) === JSON.stringify(membership);
-    expectThat(same, `I19: ${node} installs ${index} with members that are not those of ${index}`);
+    expectThat(same, () => `I19: ${node} installs ${index} with members that are not those of ${index}`);
   }
 
   installed(node: NodeId, { position }: SnapshotMeta, keepLog: boolean): void {
@@ -329,13 +349,13 @@ export class Checker {
     const stale = index < committedBefore;
     expectThat(
       !stale,
-      `I22: stale read at ${node}: index ${index}, but ${committedBefore} was committed when it began`,
+      () => `I22: stale read at ${node}: index ${index}, but ${committedBefore} was committed when it began`,
     );
   }
 
   /** Everything that is asked is answered once. */
   answered(what: string): void {
-    expectThat(!this.#settled.has(what), `I24: answered twice: ${what}`);
+    expectThat(!this.#settled.has(what), () => `I24: answered twice: ${what}`);
     this.#settled.add(what);
   }
 
@@ -347,9 +367,12 @@ export class Checker {
   /** What is in force is the last configuration in the log; changes begin only behind a commit in the own term. */
   #checkMembership(node: NodeId, life: Life, { membershipAt }: RaftStatus): void {
     const should = life.configs.at(-1) ?? life.configBase;
-    expectThat(membershipAt === should, `I19: ${node} obeys the members of ${membershipAt}, not of ${should}`);
+    expectThat(membershipAt === should, () => `I19: ${node} obeys the members of ${membershipAt}, not of ${should}`);
     for (const term of life.proposed) {
-      expectThat(this.#committedTerms.has(term), `I21: ${node} changes the members before it committed in ${term}`);
+      expectThat(
+        this.#committedTerms.has(term),
+        () => `I21: ${node} changes the members before it committed in ${term}`,
+      );
     }
     life.proposed = [];
   }
@@ -358,59 +381,66 @@ export class Checker {
     if (life.leading !== status.term) {
       this.#leads(node, status, log);
       life.leadingSince = life.now;
-      life.matches = new Map();
+      life.matches.clear();
       life.peersSince.clear();
     }
     for (const peer of status.peers.keys()) {
       if (!life.peersSince.has(peer)) life.peersSince.set(peer, life.now);
     }
-    for (const peer of life.peersSince.keys()) if (!status.peers.has(peer)) life.peersSince.delete(peer);
+    for (const peer of life.peersSince.keys()) {
+      if (status.peers.has(peer)) continue;
+      life.peersSince.delete(peer);
+      life.matches.delete(peer);
+    }
     const { electionTicks } = DEFAULT_RAFT_LIMITS;
-    const recent = [...life.peersSince].filter(([peer, since]) => {
-      return life.now - Math.max(life.heard.get(peer) ?? 0, since) <= electionTicks + 1;
-    });
-    const reached = [node, ...recent.map(([peer]) => peer)];
+    const hears = (voter: NodeId): boolean => {
+      if (voter === node) return true;
+      const since = life.peersSince.get(voter);
+      return since !== undefined && life.now - Math.max(life.heard.get(voter) ?? 0, since) <= electionTicks + 1;
+    };
     expectThat(
-      hasQuorum(status.membership, (voter) => reached.includes(voter)),
-      `I31: ${node} leads in ${status.term} and hears ${reached.length} members`,
+      hasQuorum(status.membership, hears),
+      () =>
+        `I31: ${node} leads in ${status.term} and hears ${[node, ...status.peers.keys()].filter(hears).length} members`,
     );
-    const matches = new Map<NodeId, LogIndex>();
     for (const [peer, { match, next }] of status.peers) {
       const before = life.matches.get(peer) ?? 0;
-      expectThat(match >= before, `I16: ${node}: match of ${peer} fell from ${before} to ${match}`);
+      expectThat(match >= before, () => `I16: ${node}: match of ${peer} fell from ${before} to ${match}`);
       expectThat(
         match < next && next <= log.last.index + 1,
-        `I16: ${node}: next of ${peer} is ${next}, match ${match}`,
+        () => `I16: ${node}: next of ${peer} is ${next}, match ${match}`,
       );
       const disk = this.#disks.get(peer)!;
       const term = log.termAt(match);
       const held = term === undefined || disk.ballot.term > status.term || disk.holds(match, term);
-      expectThat(held, `I16: ${node} counts ${peer} up to ${match}, which is not on its disk`);
-      matches.set(peer, match);
+      expectThat(held, () => `I16: ${node} counts ${peer} up to ${match}, which is not on its disk`);
+      life.matches.set(peer, match);
     }
-    life.matches = matches;
   }
 
   #commits(node: NodeId, life: Life, entry: Entry, status: RaftStatus): void {
     const known = this.#committed[entry.index - 1]?.entry;
     if (known !== undefined) {
       const same = known.term === entry.term && known.bytes === entry.bytes;
-      expectThat(same, `I5: state machine safety: ${node} commits another entry at ${entry.index} than was committed`);
+      expectThat(
+        same,
+        () => `I5: state machine safety: ${node} commits another entry at ${entry.index} than was committed`,
+      );
       return;
     }
     expectThat(
       this.#committed.length === entry.index - 1,
-      `I10: ${node}: commits ${entry.index} with a hole before it`,
+      () => `I10: ${node}: commits ${entry.index} with a hole before it`,
     );
     const holds = (voter: NodeId): boolean => this.#disks.get(voter)!.holds(entry.index, entry.term);
     const { voters, outgoing } = status.membership;
     const copies = [...voters, ...outgoing].filter(holds).length;
     // The configuration may have changed in the same step, after the commit.
     const enough = [life.membership, status.membership].some((membership) => hasQuorum(membership, holds));
-    expectThat(enough, `I12: ${node} commits ${entry.index} while only ${copies} voters hold it durably`);
+    expectThat(enough, () => `I12: ${node} commits ${entry.index} while only ${copies} voters hold it durably`);
     if (entry.kind === 'command') {
-      expectThat(!this.#dropped.has(entry.bytes), `I24: ${node} commits ${entry.index}, which was refused`);
-      expectThat(!this.#committedCommands.has(entry.bytes), `I25: ${node} commits ${entry.index} a second time`);
+      expectThat(!this.#dropped.has(entry.bytes), () => `I24: ${node} commits ${entry.index}, which was refused`);
+      expectThat(!this.#committedCommands.has(entry.bytes), () => `I25: ${node} commits ${entry.index} a second time`);
       this.#committedCommands.add(entry.bytes);
     }
     this.#committed.push({ entry, term: status.term });
@@ -428,20 +458,23 @@ export class Checker {
     else if (isJoint(now)) sound = !isJoint(next) && list(next.voters) === list(now.voters);
     else if (isJoint(next)) sound = list(next.outgoing) === list(now.voters);
     else sound = list(next.voters) === list(now.voters);
-    expectThat(next !== undefined && sound, `I20: ${node} commits members at ${index} that do not follow the former`);
+    expectThat(
+      next !== undefined && sound,
+      () => `I20: ${node} commits members at ${index} that do not follow the former`,
+    );
     this.#configs.push({ index, membership: next });
   }
 
   #leads(node: NodeId, status: RaftStatus, log: SimLog): void {
     const other = this.#leaders.get(status.term);
-    expectThat(other === undefined, `I1: election safety: ${other} and ${node} lead in term ${status.term}`);
+    expectThat(other === undefined, () => `I1: election safety: ${other} and ${node} lead in term ${status.term}`);
     this.#leaders.set(status.term, node);
     this.elections += 1;
     for (const { entry, term } of this.#committed) {
       if (term > status.term || entry.index < log.base.index) continue;
       expectThat(
         log.termAt(entry.index) === entry.term,
-        `I4: leader completeness: ${node} leads in ${status.term} without ${entry.index}`,
+        () => `I4: leader completeness: ${node} leads in ${status.term} without ${entry.index}`,
       );
     }
   }

@@ -44,11 +44,16 @@ const EFFECTS = Object.keys({
 
 type Counts = Record<string, number>;
 
+/** By message and role. */
+const HANDLERS = Object.fromEntries(
+  MESSAGES.map((message) => [message, Object.fromEntries(ROLES.map((role) => [role, `${message} in ${role}`]))]),
+);
+
 /** How often each thing happened: a simulation tests only what it reaches. */
 export class Coverage {
   readonly faults = zeros(FAULT_KINDS);
   /** Messages, by the role in which their receiver began its turn. */
-  readonly handlers = zeros(MESSAGES.flatMap((message) => ROLES.map((role) => `${message} in ${role}`)));
+  readonly handlers = zeros(Object.values(HANDLERS).flatMap((names) => Object.values(names)));
   readonly effects = zeros(EFFECTS);
   /** Turns of cores. */
   steps = 0;
@@ -58,7 +63,7 @@ export class Coverage {
   }
 
   handler(message: MessageKind, role: Role): void {
-    count(this.handlers, `${message} in ${role}`, 1);
+    count(this.handlers, HANDLERS[message]![role]!, 1);
   }
 
   effect({ kind }: Effect): void {

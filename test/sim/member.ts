@@ -1,5 +1,4 @@
 import { randomInt, seededRandom } from '../../src/base/random.ts';
-import { describeEffect, describeEvent } from '../../src/raft/describe.ts';
 import type { Effect, Role } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import type { Event } from '../../src/raft/event.ts';
@@ -72,6 +71,11 @@ export class Member {
 
   get gone(): boolean {
     return this.#gone;
+  }
+
+  /** Undefined when it is down. */
+  get role(): Role | undefined {
+    return this.#life?.role;
   }
 
   get last(): Position {
@@ -205,7 +209,7 @@ export class Member {
     const { trace, checker, agenda, coverage } = this.#world;
     coverage.steps += 1;
     for (const event of events) {
-      trace.add(`${agenda.now} ${this.id} < ${describeEvent(event)}`);
+      trace.heard(agenda.now, this.id, event);
       if (event.kind === 'receive') coverage.handler(event.message.kind, life.role);
       checker.heard(this.id, event);
     }
@@ -218,7 +222,7 @@ export class Member {
     if (halted?.kind === 'halt') throw new BrokenPromise(`${this.id} halted: ${halted.reason}`);
     checker.stepped(this.id, status, life.log);
     for (const effect of effects) {
-      trace.add(`${agenda.now} ${this.id} > ${describeEffect(effect)}`);
+      trace.decided(agenda.now, this.id, effect);
       coverage.effect(effect);
       this.#perform(life, effect, status);
     }
@@ -287,10 +291,10 @@ export class Member {
     for (let index = from; index <= to; index += 1) {
       const entry = life.log.at(index)!;
       const outcome = this.#state.apply(index, world.isCommand(entry.bytes) ? entry.bytes : undefined);
-      if (index % DIGEST_EACH === 0) world.checker.reached(this.id, index, this.#state.digest());
+      if (index % DIGEST_EACH === 0) world.checker.reached(this.id, index, this.#state.digest);
       world.appliedAt(this.id, entry, outcome);
     }
-    if (world.random.next() < FLUSH) this.#flushed = this.#state.copy();
+    if (world.random.next() < FLUSH) this.#state.flushTo(this.#flushed);
     world.agenda.after(exponential(world.random, 2), () => {
       if (this.#life !== life) return;
       this.give({ kind: 'applied', index: to });
@@ -317,7 +321,7 @@ export class Member {
     const term = life.log.termAt(index);
     if (index <= this.disk.base.index || term === undefined) return;
     coverage.fault('compaction');
-    if (this.#flushed.index < index) this.#flushed = this.#state.copy();
+    if (this.#flushed.index < index) this.#state.flushTo(this.#flushed);
     this.disk.compact({ term, index });
     life.log.compact({ term, index });
     this.give({ kind: 'compacted', base: { term, index } });
@@ -359,7 +363,7 @@ export class Member {
       }
       this.#state = life.fetched!;
       this.#flushed = this.#state.copy();
-      checker.reached(this.id, position.index, this.#state.digest());
+      checker.reached(this.id, position.index, this.#state.digest);
       this.#founders = meta.membership;
       life.fetched = undefined;
       life.installing = false;

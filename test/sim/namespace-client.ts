@@ -149,7 +149,7 @@ export class NamespaceClient {
 
   /** Most often somebody who believes to lead. */
   #someone(): Member {
-    const leaders = [...this.#world.members.values()].filter((member) => member.status()?.role === 'leader');
+    const leaders = [...this.#world.members.values()].filter((member) => member.role === 'leader');
     const { random } = this.#world;
     const leader = leaders[randomInt(random, 0, Math.max(0, leaders.length - 1))];
     return leader !== undefined && random.next() < 0.8 ? leader : this.#anyone();

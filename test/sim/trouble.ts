@@ -128,7 +128,7 @@ export class Trouble {
   /** Somebody asks every member for the same change; the leader may obey. */
   churn(): void {
     const { random, members, coverage, agenda } = this.#world;
-    const leaders = [...members.values()].filter((member) => member.status()?.role === 'leader');
+    const leaders = [...members.values()].filter((member) => member.role === 'leader');
     const leader = leaders[randomInt(random, 0, Math.max(0, leaders.length - 1))];
     const status = leader?.status();
     if (status === undefined) return;
@@ -221,7 +221,7 @@ export class Trouble {
 
   #leaders(): NodeId[] {
     const { ids, members } = this.#world;
-    return ids.filter((id) => members.get(id)?.status()?.role === 'leader');
+    return ids.filter((id) => members.get(id)?.role === 'leader');
   }
 
   #anyone(): NodeId {

@@ -345,7 +345,7 @@ export class World {
         .join(),
     );
     if (new Set(lines).size !== 1) throw new BrokenPromise('I30: the logs differ at the end');
-    for (const { id, state } of following) this.checker.reached(id, state.index, state.digest());
+    for (const { id, state } of following) this.checker.finished(id, state);
     this.#mustStayCalm(working);
   }
 
@@ -425,7 +425,7 @@ export class World {
   #clients(): void {
     if (this.#stopClients) return;
     const members = [...this.members.values()];
-    const leaders = members.filter((member) => member.status()?.role === 'leader');
+    const leaders = members.filter((member) => member.role === 'leader');
     const leader = leaders[randomInt(this.random, 0, leaders.length)] ?? leaders[0];
     const anyone = members[randomInt(this.random, 0, members.length - 1)]!;
     const chosen = this.random.next() < 0.7 ? (leader ?? anyone) : anyone;
