@@ -42,6 +42,9 @@ const EFFECTS = Object.keys({
   roleChanged: true,
 } satisfies Record<Exclude<Effect['kind'], 'halt'>, true>);
 
+/** What became of torn and of damaged disks. */
+const DISKS = ['torn kept', 'torn cut', 'damage refused', 'damage harmless', 'damage cut'] as const;
+
 type Counts = Record<string, number>;
 
 /** By message and role. */
@@ -55,6 +58,7 @@ export class Coverage {
   /** Messages, by the role in which their receiver began its turn. */
   readonly handlers = zeros(Object.values(HANDLERS).flatMap((names) => Object.values(names)));
   readonly effects = zeros(EFFECTS);
+  readonly disks = zeros(DISKS);
   /** Turns of cores. */
   steps = 0;
 
@@ -70,16 +74,21 @@ export class Coverage {
     count(this.effects, kind, 1);
   }
 
-  add({ faults, handlers, effects, steps }: Coverage): void {
+  disk(end: (typeof DISKS)[number]): void {
+    count(this.disks, end, 1);
+  }
+
+  add({ faults, handlers, effects, disks, steps }: Coverage): void {
     for (const [name, times] of Object.entries(faults)) count(this.faults, name, times);
     for (const [name, times] of Object.entries(handlers)) count(this.handlers, name, times);
     for (const [name, times] of Object.entries(effects)) count(this.effects, name, times);
+    for (const [name, times] of Object.entries(disks)) count(this.disks, name, times);
     this.steps += steps;
   }
 
   /** What never happened. */
   missing(): string[] {
-    const all = { ...this.faults, ...this.handlers, ...this.effects };
+    const all = { ...this.faults, ...this.handlers, ...this.effects, ...this.disks };
     return Object.keys(all).filter((name) => all[name] === 0);
   }
 }

@@ -4,13 +4,26 @@ import type { Entry } from '../../src/raft/entry.ts';
 import type { LogWrite, StoredLog, TermRun } from '../../src/raft/log-store.ts';
 import { type LogIndex, ORIGIN, type Position } from '../../src/raft/position.ts';
 
+/** What was done to a disk. */
+export type DiskDeed =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'write'; readonly write: LogWrite }
+  | { readonly kind: 'compact'; readonly upTo: Position }
+  | { readonly kind: 'reset'; readonly base: Position };
+
 /** A disk that survives crashes: what was written is there; the one write in flight is there wholly or not at all. */
 export class SimDisk {
+  readonly #deeds: DiskDeed[] | undefined;
   ballot: Ballot = { term: 0, votedFor: undefined };
   commit: LogIndex = 0;
   base: Position = ORIGIN;
   /** The first is at `base.index + 1`. */
   readonly entries: Entry[] = [];
+
+  /** @param deeds gets what is done to the disk */
+  constructor(deeds?: DiskDeed[]) {
+    this.#deeds = deeds;
+  }
 
   get last(): Position {
     const last = this.entries.at(-1);
@@ -21,7 +34,9 @@ export class SimDisk {
     return this.entries[index - 1 - this.base.index];
   }
 
-  write({ ballot, truncateFrom, entries, commit }: LogWrite): void {
+  write(write: LogWrite): void {
+    const { ballot, truncateFrom, entries, commit } = write;
+    this.#deeds?.push({ kind: 'write', write });
     const { index: base } = this.base;
     if (truncateFrom !== undefined) {
       const fits = truncateFrom > Math.max(this.commit, base) && truncateFrom <= this.last.index;
@@ -40,12 +55,14 @@ export class SimDisk {
   compact(upTo: Position): void {
     if (upTo.index <= this.base.index) return;
     assert(this.holds(upTo.index, upTo.term), `Compaction up to ${upTo.index} is not in the log`);
+    this.#deeds?.push({ kind: 'compact', upTo });
     this.entries.splice(0, upTo.index - this.base.index);
     this.base = upTo;
     this.commit = Math.max(this.commit, upTo.index);
   }
 
   reset(base: Position): void {
+    this.#deeds?.push({ kind: 'reset', base });
     this.entries.length = 0;
     this.base = base;
     this.commit = base.index;
@@ -56,7 +73,17 @@ export class SimDisk {
     return index <= this.base.index || this.at(index)?.term === term;
   }
 
+  copy(): SimDisk {
+    const copy = new SimDisk();
+    copy.ballot = this.ballot;
+    copy.commit = this.commit;
+    copy.base = this.base;
+    for (const entry of this.entries) copy.entries.push(entry);
+    return copy;
+  }
+
   open(): StoredLog {
+    this.#deeds?.push({ kind: 'open' });
     const runs: TermRun[] = [];
     for (const { index, term } of this.entries) if (runs.at(-1)?.term !== term) runs.push({ first: index, term });
     const configs = this.entries.filter(({ kind }) => kind === 'config');

@@ -68,6 +68,10 @@ export interface Faults {
   readonly churn: number;
   /** Chance that a disk is lost for ever, where a majority survives it. */
   readonly wipe: number;
+  /** Chance that a crash leaves any part of the write in flight. */
+  readonly torn: number;
+  /** Chance that a disk is damaged while nobody uses it, where a majority survives its loss. */
+  readonly damage: number;
   /** Chance that a client proposes many times as much as usual at once. */
   readonly overload: number;
   /** Time between client requests. */
@@ -107,6 +111,8 @@ const OFF = {
   snapshotLoss: { snapshotLoss: 0 },
   churn: { churn: 0 },
   wipe: { wipe: 0 },
+  torn: { torn: 0 },
+  damage: { damage: 0 },
   overload: { overload: 0 },
 } satisfies Record<string, Partial<Faults>>;
 
@@ -114,8 +120,10 @@ export type FaultKind = keyof typeof OFF;
 
 export const FAULT_KINDS = Object.keys(OFF) as readonly FaultKind[];
 
-export function drawFaults(random: Random): Faults {
+/** @param disks Draws what goes wrong with bytes on disks: these cost time, and so are on in fewer seeds. */
+export function drawFaults(random: Random, disks: Random): Faults {
   const half = <T>(on: T, off: T): T => (random.next() < 0.5 ? on : off);
+  const bytes = disks.next() < 0.4;
   return {
     nodes: half(3, 5),
     delayMin: randomInt(random, 0, TICK),
@@ -157,6 +165,8 @@ export function drawFaults(random: Random): Faults {
     snapshotLoss: half(0.2, 0),
     churn: half(0.002 + random.next() * 0.02, 0),
     wipe: half(0.002, 0),
+    torn: bytes && disks.next() < 0.7 ? 0.2 : 0,
+    damage: bytes && disks.next() < 0.7 ? 0.002 : 0,
     overload: half(random.next() * 0.1, 0),
     think: randomInt(random, 3, 30),
   };

@@ -48,7 +48,7 @@ const valid =
   [seeds, ticks].every((n) => Number.isSafeInteger(n) && n > 0) &&
   given.every(([, n]) => Number.isSafeInteger(n) && n >= 0);
 if (valid && values.explore) exploreAll();
-else if (valid) run();
+else if (valid) await run();
 else {
   process.stderr.write(USAGE);
   process.exitCode = 2;
@@ -68,15 +68,15 @@ function exploreAll(): void {
   if (broken !== undefined) process.stderr.write(`${path.join('\n')}\n${broken}\n`);
 }
 
-function run(): void {
+async function run(): Promise<void> {
   const coverage = new Coverage();
   const sums = { seeds: 0, ticks: 0, steps: 0, elections: 0, committed: 0, reads: 0, calls: 0, majoritiesLost: 0 };
   for (let seed = first; seed < first + seeds; seed += 1) {
     if (process.stderr.isTTY) process.stderr.write(`\rseed ${seed} (${sums.seeds} of ${seeds})`);
-    const result = attempt({ seed, ticks });
+    const result = await attempt({ seed, ticks });
     if (result instanceof SimulationFailure) {
       if (process.stderr.isTTY) process.stderr.write('\n');
-      fail(result);
+      await fail(result);
       return;
     }
     sums.seeds += 1;
@@ -90,24 +90,25 @@ function run(): void {
     coverage.add(result.coverage);
   }
   if (process.stderr.isTTY) process.stderr.write('\n');
-  const { faults, handlers, effects } = coverage;
+  const { faults, handlers, effects, disks } = coverage;
   const never = coverage.missing();
   if (values.json) {
     const passed = true;
-    process.stdout.write(`${JSON.stringify({ passed, first, ...sums, faults, handlers, effects, never })}\n`);
+    process.stdout.write(`${JSON.stringify({ passed, first, ...sums, faults, handlers, effects, disks, never })}\n`);
     return;
   }
   print(`${seeds} seeds from ${first}`, sums);
   print('faults', faults);
   print('messages, by the role of the receiver', handlers);
   print('effects', effects);
+  print('disks', disks);
   process.stdout.write(`never: ${never.join(', ') || 'nothing'}\n`);
 }
 
 /** Says what broke, where to find it, and the smallest run that still breaks it. */
-function fail(failure: SimulationFailure): void {
+async function fail(failure: SimulationFailure): Promise<void> {
   process.exitCode = 1;
-  const least = minimise(failure);
+  const least = await minimise(failure);
   const off = least.options.without ?? [];
   const on = FAULT_KINDS.filter((kind) => !off.includes(kind));
   if (values.json) {

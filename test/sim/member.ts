@@ -9,8 +9,9 @@ import { type LogIndex, type NodeId, ORIGIN, type Position } from '../../src/raf
 import { Raft, type RaftStatus } from '../../src/raft/raft.ts';
 import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
 import { BrokenPromise } from './checker.ts';
-import { SimDisk } from './disk.ts';
+import { type DiskDeed, SimDisk } from './disk.ts';
 import { exponential, TICK } from './faults.ts';
+import { JournalFiles } from './journal-files.ts';
 import { NamespaceState } from './namespace-state.ts';
 import { SimLog } from './sim-log.ts';
 import type { World } from './world.ts';
@@ -42,7 +43,9 @@ interface Life {
 /** The driver of one core: performs its effects on a simulated disk and network, and dies when told to. */
 export class Member {
   readonly id: NodeId;
-  readonly disk = new SimDisk();
+  readonly disk: SimDisk;
+  readonly #deeds: DiskDeed[] = [];
+  readonly #files: JournalFiles;
   readonly #world: World;
   readonly #period: number;
   #life: Life | undefined;
@@ -63,6 +66,9 @@ export class Member {
     this.#founders = founders;
     this.#world = world;
     this.#period = period;
+    const { torn, damage } = world.faults;
+    this.disk = torn > 0 || damage > 0 ? new SimDisk(this.#deeds) : new SimDisk();
+    this.#files = new JournalFiles(this.disk, this.#deeds);
   }
 
   get alive(): boolean {
@@ -153,15 +159,44 @@ export class Member {
     world.agenda.after(Math.floor(world.random.next() * this.#period), tick);
   }
 
-  /** The process dies. Its one unfinished write is on the disk wholly or not at all. */
+  /** The process dies. Its one unfinished write is on the disk wholly or not at all, or the store finds that out. */
   crash(): void {
     const life = this.#life;
     if (life === undefined) return;
     this.#life = undefined;
     this.#world.trace.add(`${this.id} crashes`);
     const { writing } = life;
-    if (writing !== undefined && !writing.done && this.#world.random.next() < 0.5) this.#store(writing.write);
+    if (writing !== undefined && !writing.done) this.#interrupt(writing.write);
     this.#world.forget(this.id);
+  }
+
+  #interrupt(write: Write): void {
+    const { random, diskRandom, faults, coverage } = this.#world;
+    if (diskRandom.next() >= faults.torn) {
+      if (random.next() < 0.5) this.#store(write);
+      return;
+    }
+    coverage.fault('torn');
+    this.#world.meanwhile(async () => {
+      const kept = await this.#files.tear(write, diskRandom);
+      coverage.disk(kept ? 'torn kept' : 'torn cut');
+      if (kept) this.#store(write);
+      // It is on the files already.
+      if (kept) this.#deeds.pop();
+    });
+  }
+
+  /** Something happens to the disk while the process is down. Who is refused by its store is lost for ever. */
+  damage(): void {
+    const { diskRandom, coverage, trace } = this.#world;
+    this.#world.meanwhile(async () => {
+      const verdict = await this.#files.damage(diskRandom);
+      if (verdict === undefined) return;
+      coverage.fault('damage');
+      coverage.disk(`damage ${verdict.end}`);
+      trace.add(`${this.id} is damaged: ${verdict.damage}, ${verdict.end}`);
+      if (verdict.end !== 'harmless') this.#gone = true;
+    });
   }
 
   /** Never comes back. */

@@ -492,7 +492,7 @@ describe('the simulation finds planted bugs', () => {
     let found: unknown;
     for (let seed = 1; seed <= within && found === undefined; seed += 1) {
       try {
-        simulate({ seed, ticks, ...(bugs === undefined ? {} : { bugs }) });
+        await simulate({ seed, ticks, ...(bugs === undefined ? {} : { bugs }) });
       } catch (error) {
         found = `seed ${seed}: ${(error as Error).message.split('\n')[0]}`;
       }

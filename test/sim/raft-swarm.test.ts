@@ -20,12 +20,12 @@ describe('a simulated cluster keeps every promise, whatever fails, and works aga
     groups.push({ from, to: from + FRESH - 1 });
   }
 
-  test.each(groups)('seeds $from to $to', ({ from, to }) => {
+  test.each(groups)('seeds $from to $to', async ({ from, to }) => {
     let commit = 0;
     let elections = 0;
     let reads = 0;
     for (let seed = from; seed <= to; seed += 1) {
-      const report = simulate({ seed, ticks: TICKS });
+      const report = await simulate({ seed, ticks: TICKS });
       commit += report.commit;
       elections += report.elections;
       reads += report.reads;
@@ -37,11 +37,11 @@ describe('a simulated cluster keeps every promise, whatever fails, and works aga
     expect(reads).toBeGreaterThan(5 * seeds);
   });
 
-  test('the same seed gives the same events, another seed others', () => {
+  test('the same seed gives the same events, another seed others', async () => {
     for (const seed of [3, 14, 15]) {
-      const once = simulate({ seed, ticks: TICKS });
-      expect(simulate({ seed, ticks: TICKS })).toEqual(once);
-      expect(simulate({ seed: seed + 1000, ticks: TICKS }).hash).not.toBe(once.hash);
+      const once = await simulate({ seed, ticks: TICKS });
+      expect(await simulate({ seed, ticks: TICKS })).toEqual(once);
+      expect((await simulate({ seed: seed + 1000, ticks: TICKS })).hash).not.toBe(once.hash);
     }
   });
 });

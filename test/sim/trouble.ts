@@ -39,6 +39,7 @@ export class Trouble {
     this.#transfers();
     if (random.next() < faults.churn * members.size) this.churn();
     if (random.next() < faults.wipe) this.#wipe();
+    if (this.#world.diskRandom.next() < faults.damage) this.#damage();
     this.#world.agenda.after(TICK, () => this.begin());
   }
 
@@ -184,6 +185,23 @@ export class Trouble {
   #wipe(): void {
     const { members, coverage, trace } = this.#world;
     const victim = this.#anyone();
+    if (!this.#mayLose(victim)) return;
+    coverage.fault('wipe');
+    trace.add(`${victim} is lost`);
+    members.get(victim)?.leave();
+  }
+
+  /** A disk is damaged, where all configurations still have a majority without it: it may be lost. */
+  #damage(): void {
+    const { members, ids, diskRandom } = this.#world;
+    const victim = members.get(ids[randomInt(diskRandom, 0, ids.length - 1)]!)!;
+    if (!this.#mayLose(victim.id)) return;
+    this.crash(victim);
+    victim.damage();
+  }
+
+  #mayLose(victim: NodeId): boolean {
+    const { members } = this.#world;
     const alive = (id: NodeId): boolean => id !== victim && members.get(id)?.gone === false;
     const configurations = [
       this.#world.checker.membership,
@@ -193,10 +211,7 @@ export class Trouble {
       const concerned = membership.voters.includes(victim) || membership.outgoing.includes(victim);
       return !concerned || hasQuorum(membership, alive);
     });
-    if (!bearable || members.get(victim)?.gone !== false) return;
-    coverage.fault('wipe');
-    trace.add(`${victim} is lost`);
-    members.get(victim)?.leave();
+    return bearable && members.get(victim)?.gone === false;
   }
 
   /** Anyone, or somebody who is a bad choice: who lacks most, or who led not long ago and may not know that it was replaced. */

@@ -102,6 +102,9 @@ export class World {
   readonly coverage = new Coverage();
   readonly trouble = new Trouble(this);
   readonly random: Random;
+  /** Draws what happens to bytes on disks. */
+  readonly diskRandom: Random;
+  readonly #works: (() => Promise<void>)[] = [];
   /** Everybody who ever was there. */
   readonly ids: NodeId[] = [];
   readonly limits: Partial<RaftLimits>;
@@ -132,7 +135,8 @@ export class World {
     this.#options = options;
     this.random = seededRandom(options.seed);
     this.bugs = options.bugs ?? {};
-    this.faults = without(drawFaults(this.random), options.without ?? []);
+    this.diskRandom = seededRandom(options.seed + 2 ** 31);
+    this.faults = without(drawFaults(this.random, this.diskRandom), options.without ?? []);
     const small = this.random.next() < 0.5;
     this.limits = small
       ? {
@@ -155,10 +159,10 @@ export class World {
   }
 
   /** @throws SimulationFailure with the seed and the last events when a promise was broken. */
-  run(): SimulationReport {
+  async run(): Promise<SimulationReport> {
     try {
-      this.#faultyPart();
-      this.#healedPart();
+      await this.#faultyPart();
+      await this.#healedPart();
       this.#judge();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -274,7 +278,7 @@ export class World {
     this.trouble.tellOthers(node, 'peerUnreachable');
   }
 
-  #faultyPart(): void {
+  async #faultyPart(): Promise<void> {
     for (const member of this.members.values()) member.start();
     this.#clients();
     for (const caller of this.#callers) caller.start();
@@ -282,11 +286,20 @@ export class World {
     const end = this.#options.ticks * TICK;
     // What is under way then is for the survivors to finish.
     if (this.faults.churn > 0) this.agenda.after(end - randomInt(this.random, 0, 5 * TICK), () => this.trouble.churn());
-    while (this.agenda.next(end));
+    while (this.agenda.next(end)) if (this.#works.length > 0) await this.#finishWorks();
+  }
+
+  /** What files do takes promises, but no time: it is done before anything else happens. */
+  meanwhile(work: () => Promise<void>): void {
+    this.#works.push(work);
+  }
+
+  async #finishWorks(): Promise<void> {
+    for (const work of this.#works.splice(0)) await work();
   }
 
   /** Everything, or half of the time only a majority, works again: then the cluster must work. */
-  #healedPart(): void {
+  async #healedPart(): Promise<void> {
     this.#stopClients = true;
     for (const caller of this.#callers) caller.stop();
     this.trouble.end();
@@ -464,6 +477,6 @@ function followersOf(leader: Member | undefined, working: readonly Member[]): re
   return working.filter(({ id }) => members.includes(id));
 }
 
-export function simulate(options: SimulationOptions): SimulationReport {
+export function simulate(options: SimulationOptions): Promise<SimulationReport> {
   return new World(options).run();
 }
