@@ -135,7 +135,7 @@ export class World {
     this.#options = options;
     this.random = seededRandom(options.seed);
     this.bugs = options.bugs ?? {};
-    this.diskRandom = seededRandom(options.seed + 2 ** 31);
+    this.diskRandom = seededRandom(options.seed + 1064 * 2 ** 20);
     this.faults = without(drawFaults(this.random, this.diskRandom), options.without ?? []);
     const small = this.random.next() < 0.5;
     this.limits = small
