@@ -20,6 +20,7 @@ import { ApplyPump } from './apply-pump.ts';
 import { JournalCompaction } from './journal-compaction.ts';
 import { behind, notLeader, overloaded, stopped, unknownFate } from './journal-errors.ts';
 import { exposeJournal } from './journal-gauges.ts';
+import { JournalLeadership } from './journal-leadership.ts';
 import { JournalMembership } from './journal-membership.ts';
 import { JournalMetrics } from './journal-metrics.ts';
 import type { JournalParts, MemberLinks } from './journal-parts.ts';
@@ -62,6 +63,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   readonly #reads: JournalReads;
   readonly #membership: JournalMembership;
   readonly #listeners = new StateListeners();
+  readonly #leadership: JournalLeadership;
   readonly #transport: MemberLinks;
   readonly #ticker: Ticker;
   #inbox: Event[] = [];
@@ -72,10 +74,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   /** What all who ask to read in this turn wait for. */
   #barrier: Promise<void> | undefined;
   #scheduled = false;
-  #role: Role = 'follower';
-  #term: number;
-  #leader: NodeId | undefined;
-  #leading = false;
   #installing: Promise<void> | undefined;
   /** Why nothing is accepted any more. */
   #stopped: SluiceError | undefined;
@@ -87,7 +85,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.state = state;
     this.#metrics = new JournalMetrics(parts.metrics, clock);
     this.#reads = new JournalReads(clock, this.#metrics);
-    this.#term = stored.ballot.term;
+    this.#leadership = new JournalLeadership(stored.ballot.term, this.#listeners);
     const membership = state.membership ?? birth;
     this.#raft = new Raft({ ...limits, id, membership, stored, applied: state.applied.index, random });
     this.#ring = new JournalRing(stored.last.index, parts.recentBytes);
@@ -106,7 +104,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       log,
       maxFrameBytes: limits.maxFrameBytes,
       send: (to, message) => this.#transmit(to, message),
-      leads: (term) => this.#role === 'leader' && this.#term === term,
+      leads: (term) => this.#leadership.leads(term),
       tooOld: (peer, index) => parts.logger.debug({ peer, index }, 'a peer asks for entries that are no longer kept'),
       failed,
     });
@@ -159,7 +157,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   propose(command: Command, by: { readonly principal: Caller; readonly requestId?: RequestId }): Promise<Outcome> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
+    if (this.#leadership.role !== 'leader') return Promise.reject(this.#notLeader(this.#leadership.leader));
     const waiting = this.#waiters.size + this.#proposers.length;
     if (waiting >= MAX_WAITING) return Promise.reject(overloaded(waiting));
     const bytes = stampedCommand(command, by, this.#parts.clock.wallMs());
@@ -182,7 +180,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   leadership(): Leadership {
-    return { leading: this.#leading, term: this.#term, leader: this.#leader };
+    return this.#leadership.now;
   }
 
   quorum(): QuorumInfo {
@@ -220,7 +218,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   transferLeadership(to: NodeId | undefined): Promise<NodeId> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    if (this.#role !== 'leader') return Promise.reject(this.#notLeader(this.#leader));
+    if (this.#leadership.role !== 'leader') return Promise.reject(this.#notLeader(this.#leadership.leader));
     const parts = {
       ...this.#parts,
       electionTicks: this.#parts.limits.electionTicks,
@@ -285,7 +283,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   #tick(): void {
     this.#arrive({ kind: 'tick' });
     // A leader whose state does not follow gives up leadership; others just send their readers to it.
-    if (this.#role !== 'leader') this.#reads.expire(READ_PATIENCE_MS, () => this.#notLeader(this.#leader, behind));
+    if (this.#leadership.role !== 'leader')
+      this.#reads.expire(READ_PATIENCE_MS, () => this.#notLeader(this.#leadership.leader, behind));
   }
 
   #arrive(event: Event): void {
@@ -378,6 +377,9 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       case 'roleChanged':
         this.#roleChanged(effect.role, effect.term, effect.leader);
         break;
+      case 'handingOver':
+        this.#leadership.handOver(effect.to);
+        break;
       case 'halt':
         throw new SluiceError('INTERNAL', `The journal broke a promise and stops: ${effect.reason}`);
     }
@@ -400,8 +402,8 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   #roleChanged(role: Role, term: number, leader: NodeId | undefined): void {
-    const before = this.leadership();
-    if (this.#role === 'leader' && (role !== 'leader' || term !== this.#term)) {
+    const wasLeader = this.#leadership.role === 'leader';
+    if (wasLeader && !(role === 'leader' && this.#leadership.leads(term))) {
       const lost = this.#waiters.clear();
       this.#metrics.lost(lost.length);
       this.#metrics.stages.clear();
@@ -410,29 +412,19 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       // They wait for entries that this master could not even write while it led.
       this.#reads.expire(0, () => this.#notLeader(leader));
     }
-    this.#role = role;
-    this.#term = term;
-    this.#leader = leader;
-    if (role !== 'leader') this.#leading = false;
     this.#metrics.roleChanged(role);
     this.#parts.logger.info({ role, term, leader }, 'role changed');
-    this.#listeners.leadership(before, this.leadership());
-  }
-
-  #lead(leading: boolean): void {
-    const before = this.leadership();
-    this.#leading = leading;
-    this.#listeners.leadership(before, this.leadership());
+    this.#leadership.change(role, term, leader);
   }
 
   // --- What was applied
 
   #applied(entry: Entry, applied: Applied | undefined): void {
     this.#listeners.applied(entry.index, applied?.notices ?? []);
-    if (entry.kind === 'noop' && this.#role === 'leader' && entry.term === this.#term) this.#lead(true);
+    if (entry.kind === 'noop' && this.#leadership.leads(entry.term)) this.#leadership.begin();
     const settled = this.#waiters.applied(entry);
     if (settled !== undefined) {
-      if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leader));
+      if (!settled.same) settled.waiter.reject(this.#notLeader(this.#leadership.leader));
       else settled.waiter.resolve(must(applied, 'Only commands are waited for').outcome);
     }
     this.#membership.applied(entry);
@@ -491,6 +483,6 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     this.#proposers = [];
     for (const waiter of this.#waiters.clear()) waiter.reject(unknownFate(why));
     this.#membership.stop(why);
-    this.#lead(false);
+    this.#leadership.end();
   }
 }

@@ -36,8 +36,9 @@ export async function transferLeadership(parts: TransferParts, to: string | unde
       reject(new SluiceError('TIMED_OUT', message));
     });
     const end = parts.subscribe({
-      leadershipChanged: ({ leader }) => {
-        if (leader === undefined || leader === status.id) return;
+      leadershipChanged: ({ leader, term }) => {
+        // In the present term it is only who was asked to.
+        if (leader === undefined || leader === status.id || term === status.term) return;
         cancel();
         end();
         resolve(memberName(leader));

@@ -106,6 +106,8 @@ export function describeEffect(effect: Effect): string {
       return `fetchSnapshot ${effect.from}`;
     case 'installSnapshot':
       return `installSnapshot ${at(effect.meta.position)}${effect.keepLog ? ' keep log' : ''}`;
+    case 'handingOver':
+      return `handingOver ${effect.to ?? '-'}`;
     case 'discardSnapshot':
       return effect.kind;
     case 'roleChanged':

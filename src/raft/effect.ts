@@ -100,5 +100,10 @@ export type Effect =
   /** The snapshot that was fetched is of no use any more. */
   | { readonly kind: 'discardSnapshot' }
   | { readonly kind: 'roleChanged'; readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }
+  /**
+   * The leader has asked this member to take over at once: it accepts nothing more, and who asks for the leader is
+   * better sent there. Undefined: nobody took over in time, and this node leads on. A change of role ends it, too.
+   */
+  | { readonly kind: 'handingOver'; readonly to: NodeId | undefined }
   /** A promise was broken: stop the process, answer nobody. */
   | { readonly kind: 'halt'; readonly reason: string };

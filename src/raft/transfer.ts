@@ -1,6 +1,6 @@
 import type { NodeId } from './position.ts';
 import { becomeFollower } from './role.ts';
-import { isVoter, type RaftState, send } from './state.ts';
+import { emit, isVoter, type RaftState, send } from './state.ts';
 
 /** Begins to hand leadership over; ignored unless this node leads and `to` is another voter. */
 export function handleTransfer(state: RaftState, to: NodeId): void {
@@ -18,11 +18,14 @@ export function pursueTransfer(state: RaftState): void {
   transfer.asked = true;
   state.lease.giveUp();
   send(state, transfer.to, { kind: 'timeoutNow', term: state.ballot.term });
+  emit(state, { kind: 'handingOver', to: transfer.to });
 }
 
 /** After an election timeout the successor is taken for unable, and this node leads on. */
 export function expireTransfer(state: RaftState): void {
-  if (state.transfer !== undefined && state.now >= state.transfer.deadline) state.transfer = undefined;
+  if (state.transfer === undefined || state.now < state.transfer.deadline) return;
+  state.transfer = undefined;
+  emit(state, { kind: 'handingOver', to: undefined });
 }
 
 /** This node's disk hangs: let the voter that holds most of the log campaign, and do not lead on. */

@@ -48,6 +48,15 @@ describe('leadership transfer', () => {
     expect(leader.propose().effectsOf('settle').at(-1)).toMatchObject({ fate: 'accepted' });
   });
 
+  test('tells whom it has asked, and that it leads on when nobody took over', () => {
+    const three = cluster();
+    const leader = transfer(three, 'c').isolate('c').settle().node('a');
+    expect(leader.effectsOf('handingOver')).toEqual([{ kind: 'handingOver', to: 'c' }]);
+    three.tick(electionTicks);
+    expect(leader.effectsOf('handingOver').at(-1)).toEqual({ kind: 'handingOver', to: undefined });
+    expect(leader.status.role).toBe('leader');
+  });
+
   test('a second wish replaces the first', () => {
     const three = cluster().isolate('c');
     three.node('a').propose();

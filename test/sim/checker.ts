@@ -4,7 +4,7 @@ import type { Event } from '../../src/raft/event.ts';
 import { allMembers, isJoint, type Membership } from '../../src/raft/membership.ts';
 import { decodeMembership } from '../../src/raft/membership-codec.ts';
 import type { Message } from '../../src/raft/message.ts';
-import { DEFAULT_RAFT_LIMITS } from '../../src/raft/options.ts';
+import type { RaftLimits } from '../../src/raft/options.ts';
 import { type LogIndex, type NodeId, ORIGIN, type Position, type Term } from '../../src/raft/position.ts';
 import type { RaftStatus } from '../../src/raft/raft.ts';
 import type { SnapshotMeta } from '../../src/raft/snapshot-meta.ts';
@@ -78,6 +78,7 @@ export class Checker {
   readonly #committedTerms = new Set<Term>();
   readonly #configs: CommittedConfig[] = [];
   readonly #founders: Membership;
+  readonly #limits: RaftLimits;
   /** By index: what the state is there. */
   readonly #digests = new Map<LogIndex, number>();
   /** By candidate and term: where its log ended when it asked for votes. */
@@ -88,10 +89,13 @@ export class Checker {
   readonly #dropped = new WeakSet<Uint8Array>();
   readonly #committedCommands = new WeakSet<Uint8Array>();
   elections = 0;
+  /** Who would read now without asking anybody. */
+  leaseHolders: () => readonly NodeId[] = () => [];
 
-  constructor(disks: ReadonlyMap<NodeId, SimDisk>, founders: Membership) {
+  constructor(disks: ReadonlyMap<NodeId, SimDisk>, founders: Membership, limits: RaftLimits) {
     this.#disks = disks;
     this.#founders = founders;
+    this.#limits = limits;
   }
 
   /** The highest index that any node has known to be committed. */
@@ -392,7 +396,7 @@ export class Checker {
       life.peersSince.delete(peer);
       life.matches.delete(peer);
     }
-    const { electionTicks } = DEFAULT_RAFT_LIMITS;
+    const { electionTicks } = this.#limits;
     const hears = (voter: NodeId): boolean => {
       if (voter === node) return true;
       const since = life.peersSince.get(voter);
@@ -470,6 +474,8 @@ export class Checker {
     expectThat(other === undefined, () => `I1: election safety: ${other} and ${node} lead in term ${status.term}`);
     this.#leaders.set(status.term, node);
     this.elections += 1;
+    const holders = this.leaseHolders().filter((holder) => holder !== node);
+    expectThat(holders.length === 0, () => `I23: ${node} leads in ${status.term} while ${holders} has a lease`);
     for (const { entry, term } of this.#committed) {
       if (term > status.term || entry.index < log.base.index) continue;
       expectThat(

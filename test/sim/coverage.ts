@@ -40,6 +40,7 @@ const EFFECTS = Object.keys({
   installSnapshot: true,
   discardSnapshot: true,
   roleChanged: true,
+  handingOver: true,
 } satisfies Record<Exclude<Effect['kind'], 'halt'>, true>);
 
 /** What became of torn and of damaged disks. */

@@ -74,6 +74,10 @@ export interface Faults {
   readonly damage: number;
   /** Chance that a client proposes many times as much as usual at once. */
   readonly overload: number;
+  /** Leaders read by leases; clocks run nearly alike then, whatever `skew` says. */
+  readonly leases: boolean;
+  /** Chance that a leader with a lease is cut off, and all others know it, or are started again at this moment. */
+  readonly temptation: number;
   /** Time between client requests. */
   readonly think: number;
 }
@@ -114,6 +118,8 @@ const OFF = {
   torn: { torn: 0 },
   damage: { damage: 0 },
   overload: { overload: 0 },
+  leases: { leases: false },
+  temptation: { temptation: 0 },
 } satisfies Record<string, Partial<Faults>>;
 
 export type FaultKind = keyof typeof OFF;
@@ -169,6 +175,8 @@ export function drawFaults(random: Random, disks: Random): Faults {
     damage: bytes && disks.next() < 0.7 ? 0.002 : 0,
     overload: half(random.next() * 0.1, 0),
     think: randomInt(random, 3, 30),
+    leases: half(true, false),
+    temptation: half(0.05, 0),
   };
 }
 
@@ -180,7 +188,7 @@ export function without(faults: Faults, kinds: readonly FaultKind[]): Faults {
 }
 
 /** What does not keep a cluster from working. */
-const STAYING: readonly FaultKind[] = ['skew', 'rollback', 'compaction'];
+const STAYING: readonly FaultKind[] = ['skew', 'rollback', 'compaction', 'leases'];
 
 /** Nothing goes wrong any more; only clocks stay as they are, and a dead state machine as old as it was. */
 export function healed(faults: Faults): Faults {

@@ -37,6 +37,8 @@ interface Life {
   installing: boolean;
   /** The state in the snapshot that was fetched. */
   fetched: NamespaceState | undefined;
+  /** Reads that needed no round. */
+  leaseReads: number;
   readonly waitingReads: { readonly token: number; readonly index: LogIndex }[];
 }
 
@@ -48,6 +50,8 @@ export class Member {
   readonly #files: JournalFiles;
   readonly #world: World;
   readonly #period: number;
+  /** How fast its clock runs. */
+  readonly #rate: number;
   #life: Life | undefined;
   /** Whom the member knows where the log tells it nothing. */
   #founders: Membership;
@@ -61,11 +65,17 @@ export class Member {
   /** What a paused process will do first. */
   readonly #asleep: (() => void)[] = [];
 
-  constructor(id: NodeId, world: World, period: number, founders: Membership) {
+  constructor(
+    id: NodeId,
+    world: World,
+    clock: { readonly period: number; readonly rate: number },
+    founders: Membership,
+  ) {
     this.id = id;
     this.#founders = founders;
     this.#world = world;
-    this.#period = period;
+    this.#period = clock.period;
+    this.#rate = clock.rate;
     const { torn, damage } = world.faults;
     this.disk = torn > 0 || damage > 0 ? new SimDisk(this.#deeds) : new SimDisk();
     this.#files = new JournalFiles(this.disk, this.#deeds);
@@ -113,6 +123,16 @@ export class Member {
     return this.status()?.membershipAt ?? last;
   }
 
+  /** What its clock shows. */
+  get timeMs(): number {
+    return this.#world.agenda.now * this.#rate;
+  }
+
+  /** Whether it would read now without asking anybody. */
+  get holdsLease(): boolean {
+    return (this.status()?.leaseUntilMs ?? Number.NEGATIVE_INFINITY) > this.timeMs;
+  }
+
   status(): RaftStatus | undefined {
     return this.#life?.raft.status();
   }
@@ -144,6 +164,7 @@ export class Member {
       role: 'follower',
       installing: false,
       fetched: undefined,
+      leaseReads: 0,
       waitingReads: [],
     };
     this.#life = life;
@@ -213,6 +234,13 @@ export class Member {
     });
   }
 
+  /** What operators asked and the process has not looked at yet is asked no longer. */
+  forgetChanges(): void {
+    const inbox = this.#life?.inbox;
+    const others = inbox?.filter(({ kind }) => kind !== 'changeMembership') ?? [];
+    inbox?.splice(0, inbox.length, ...others);
+  }
+
   /** Ticks do not come for so long; everything else does. */
   stopClock(duration: number): void {
     this.#clockStoppedUntil = this.#world.agenda.now + duration;
@@ -248,9 +276,10 @@ export class Member {
       if (event.kind === 'receive') coverage.handler(event.message.kind, life.role);
       checker.heard(this.id, event);
     }
-    const effects = life.raft.stepAll(events);
+    const effects = life.raft.stepAll(events, this.timeMs);
     const status = life.raft.status();
     life.role = status.role;
+    for (; life.leaseReads < status.leaseReads; life.leaseReads += 1) coverage.fault('leases');
     // What was staged is known before what it causes is judged.
     for (const effect of effects) if (effect.kind === 'stage') this.#stage(life, effect, status);
     const halted = effects.find(({ kind }) => kind === 'halt');
@@ -307,6 +336,7 @@ export class Member {
         break;
       case 'membershipChanged':
       case 'roleChanged':
+      case 'handingOver':
       case 'halt':
         break;
     }

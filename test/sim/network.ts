@@ -82,6 +82,11 @@ export class SimNetwork {
     }
   }
 
+  /** Nothing that a node says arrives any more. */
+  mute(node: NodeId, others: readonly NodeId[]): void {
+    for (const other of others) if (other !== node) this.#cut.add(`${node}>${other}`);
+  }
+
   /** Leaves to each node only its two neighbours in a random order, of three nodes to two of them only one. */
   ring(nodes: readonly NodeId[]): void {
     this.#coverage.fault('ring');

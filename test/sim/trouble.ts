@@ -36,6 +36,7 @@ export class Trouble {
     }
     for (const member of members.values()) this.#disturb(member);
     this.#lookForLeaders();
+    if (random.next() < faults.temptation) this.#tempt();
     this.#transfers();
     if (random.next() < faults.churn * members.size) this.churn();
     if (random.next() < faults.wipe) this.#wipe();
@@ -108,6 +109,52 @@ export class Trouble {
     agenda.after(exponential(random, faults.partitionMean), () => {
       this.#tellCut('peerReachable');
       network.heal();
+    });
+  }
+
+  /**
+   * While nobody writes, somebody misses a leader that all others hear; then these lose it too, or are started again. All
+   * have logs that may lead, and those who promised not to help must wait.
+   */
+  #tempt(): void {
+    const { ids, members, network, random, coverage, agenda } = this.#world;
+    const leader = [...members.values()].find(({ holdsLease }) => holdsLease);
+    if (leader === undefined) return;
+    const missing = randomInt(random, 0, 6) * ELECTION_TIMEOUT;
+    this.#world.quietUntil = agenda.now + missing + 6 * ELECTION_TIMEOUT;
+    const lonely = this.#anyone();
+    agenda.after(ELECTION_TIMEOUT, () => {
+      if (!this.#over) network.partition([leader.id, lonely], [leader.id]);
+    });
+    agenda.after(ELECTION_TIMEOUT + missing, () => {
+      if (this.#over || !leader.holdsLease) return;
+      coverage.fault('temptation');
+      if (random.next() < 0.5) this.#silence(leader.id);
+      else network.partition(ids, [leader.id]);
+      for (const member of members.values()) {
+        if (member === leader || member.id === lonely || !member.alive) continue;
+        if (random.next() < 0.5) agenda.after(randomInt(random, 0, 3), () => this.#restart(member));
+        else agenda.after(randomInt(random, 0, 3), () => member.give({ kind: 'peerUnreachable', peer: leader.id }));
+      }
+      agenda.after(randomInt(random, 2, 5) * ELECTION_TIMEOUT, () => network.heal());
+    });
+  }
+
+  /** It hears answers to what it said, late, when those who gave them may be free of their promises. */
+  #silence(leader: NodeId): void {
+    const { ids, network, random, agenda } = this.#world;
+    const late = randomInt(random, ELECTION_TIMEOUT, 2 * ELECTION_TIMEOUT);
+    for (const id of ids) if (id !== leader) network.clog(id, leader, late);
+    agenda.after(3 * TICK, () => {
+      if (!this.#over) network.mute(leader, ids);
+    });
+  }
+
+  #restart(member: Member): void {
+    if (this.#over || !member.alive) return;
+    member.crash();
+    this.#world.agenda.after(1, () => {
+      if (!this.#over && !member.alive && !member.gone) member.start();
     });
   }
 

@@ -4,7 +4,7 @@ import type { Effect } from '../../src/raft/effect.ts';
 import type { Entry } from '../../src/raft/entry.ts';
 import { allMembers, isJoint, type Membership, membershipOf, NO_MEMBERS } from '../../src/raft/membership.ts';
 import type { MessageKind } from '../../src/raft/message.ts';
-import type { RaftLimits } from '../../src/raft/options.ts';
+import { DEFAULT_RAFT_LIMITS, type RaftLimits } from '../../src/raft/options.ts';
 import type { LogIndex, NodeId, Term } from '../../src/raft/position.ts';
 import { wrongFolders } from '../lin/namespace-model.ts';
 import { Agenda } from './agenda.ts';
@@ -36,6 +36,20 @@ interface Accepted {
   readonly term: Term;
   readonly answer: Answer;
 }
+
+const SMALL_LIMITS: Partial<RaftLimits> = {
+  maxFrameBytes: 120,
+  maxInFlightFrames: 3,
+  maxInFlightBytes: 400,
+  maxPendingProposals: 30,
+  maxPendingReads: 20,
+};
+
+/**
+ * A lease is less than twenty ticks of the fastest clock, of which the first may come at once and each in a late turn, on
+ * the slowest clock; and longer than an election of those who feel free takes.
+ */
+const LEASES: Partial<RaftLimits> = { electionTicks: 20, stalledWriteTicks: 40, leaseMs: 160 };
 
 /** Clients of the namespace whose history is judged. */
 const CALLERS = 4;
@@ -119,6 +133,8 @@ export class World {
   readonly bugs: DriverBugs;
   readonly #options: SimulationOptions;
   faults: Faults;
+  /** Until then nobody proposes anything, so that nobody is behind. */
+  quietUntil = 0;
   #nextRequest = 1;
   #reads = 0;
   #acceptedCount = 0;
@@ -138,17 +154,10 @@ export class World {
     this.diskRandom = seededRandom(options.seed + 1064 * 2 ** 20);
     this.faults = without(drawFaults(this.random, this.diskRandom), options.without ?? []);
     const small = this.random.next() < 0.5;
-    this.limits = small
-      ? {
-          maxFrameBytes: 120,
-          maxInFlightFrames: 3,
-          maxInFlightBytes: 400,
-          maxPendingProposals: 30,
-          maxPendingReads: 20,
-        }
-      : {};
+    this.limits = { ...(small ? SMALL_LIMITS : {}), ...(this.faults.leases ? LEASES : {}) };
     const founders = membershipOf(Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`));
-    this.checker = new Checker(this.#disks, founders);
+    this.checker = new Checker(this.#disks, founders, { ...DEFAULT_RAFT_LIMITS, ...this.limits });
+    this.checker.leaseHolders = () => this.ids.filter((id) => this.members.get(id)?.holdsLease);
     for (const _ of founders.voters) this.join(founders);
     this.#callers = Array.from({ length: CALLERS }, (_, i) => new NamespaceClient(this, this.#history, i));
     this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
@@ -187,9 +196,13 @@ export class World {
   /** Another member comes into being, with an empty disk; it does not run yet. */
   join(founders: Membership = NO_MEMBERS): Member {
     const id = `n${this.ids.length + 1}`;
-    const period = Math.round(TICK * this.faults.skew ** (2 * this.random.next() - 1));
-    if (period !== TICK) this.coverage.fault('skew');
-    const member = new Member(id, this, period, founders);
+    const { random, faults } = this;
+    const drift = this.limits.leaseMs
+      ? { period: TICK + randomInt(random, -1, 1), rate: 0.95 + random.next() / 10 }
+      : undefined;
+    const clock = drift ?? { period: Math.round(TICK * faults.skew ** (2 * random.next() - 1)), rate: 1 };
+    if (clock.period !== TICK) this.coverage.fault('skew');
+    const member = new Member(id, this, clock, founders);
     this.ids.push(id);
     this.members.set(id, member);
     this.#disks.set(id, member.disk);
@@ -205,6 +218,10 @@ export class World {
   /** Proposes a command; `answer` gets nothing when it is refused, and may never come. */
   proposeCommand(member: Member, bytes: Uint8Array, answer: (outcome: Outcome | undefined) => void): void {
     if (!member.alive) return;
+    if (this.agenda.now < this.quietUntil) {
+      answer(undefined);
+      return;
+    }
     const id = this.#nextRequest++;
     this.#commands.add(bytes);
     this.#openProposals.set(`proposal ${id}`, { asked: member.id, bytes, answer });
@@ -309,6 +326,8 @@ export class World {
     const everybody = this.random.next() < 0.5;
     const core = this.#survivors(everybody);
     for (const [id, member] of this.members) {
+      // Else it might, as it awakes, need somebody for a majority whom this part leaves dead.
+      member.forgetChanges();
       member.pause(0);
       member.stopClock(0);
       if (!core.includes(id)) member.crash();
@@ -442,7 +461,9 @@ export class World {
     const leader = leaders[randomInt(this.random, 0, leaders.length)] ?? leaders[0];
     const anyone = members[randomInt(this.random, 0, members.length - 1)]!;
     const chosen = this.random.next() < 0.7 ? (leader ?? anyone) : anyone;
-    if (this.random.next() < this.faults.overload) {
+    if (this.agenda.now < this.quietUntil) {
+      for (const member of members) this.#read(member);
+    } else if (this.random.next() < this.faults.overload) {
       this.coverage.fault('overload');
       this.#propose(chosen, randomInt(this.random, 10, 60));
     } else if (this.random.next() < 0.6) this.#propose(chosen, randomInt(this.random, 1, 4));
