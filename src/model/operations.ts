@@ -151,3 +151,11 @@ export const MUTATIONS: readonly OperationName[] = [
   'mount',
   'unmount',
 ];
+
+/**
+ * The operations that need only what is replicated: a master that does not lead may answer them, to clients that ask
+ * for it. `getWorkers` is none of them, because only the leader hears from workers.
+ */
+export const STANDBY_READS = ['getStatus', 'exists', 'listStatus', 'getMountTable'] as const;
+
+export type StandbyRead = (typeof STANDBY_READS)[number];

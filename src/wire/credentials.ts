@@ -7,6 +7,8 @@ const AUTHORIZATION = 'authorization';
 const USER = 'sluice-user';
 const GROUPS = 'sluice-groups';
 const REQUEST_ID = 'sluice-request-id';
+const READ_FROM = 'sluice-read-from';
+const ANY = 'any';
 const GROUPS_MAX = 256;
 const NAME_LENGTH_MAX = 255;
 
@@ -31,6 +33,16 @@ export function setPrincipal(metadata: Metadata, principal: Principal): void {
 /** Adds what makes a retry harmless. */
 export function setRequestId(metadata: Metadata, id: RequestId): void {
   metadata.set(REQUEST_ID, `${id.client}/${id.sequence}/${id.acknowledgedBelow}`);
+}
+
+/** Lets a master that does not lead answer. */
+export function setAnyMaster(metadata: Metadata): void {
+  metadata.set(READ_FROM, ANY);
+}
+
+/** Whether a master that does not lead may answer. */
+export function readAnyMaster(metadata: Metadata): boolean {
+  return only(metadata, READ_FROM) === ANY;
 }
 
 /** Refuses a principal without a name, or one larger than any real one. @throws SluiceError UNAUTHENTICATED */

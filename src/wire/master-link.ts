@@ -4,7 +4,7 @@ import type { Principal } from '../model/principal.ts';
 import type { ClientSession } from './client-session.ts';
 import type { SessionReply } from './codec/session-frame.ts';
 
-/** An operation on its way to the leader. */
+/** An operation on its way to a master. */
 export interface MasterCall {
   readonly id: number;
   readonly name: OperationName;
@@ -17,10 +17,40 @@ export interface MasterCall {
   session: ClientSession | undefined;
   /** 0 for reads. */
   sequence: number;
+  /** A read that any master may answer; false as soon as it has to go to the leader. */
+  anyMaster: boolean;
   /** Some master may have seen it. */
   sent: boolean;
   /** Answered, or given up. */
   settled: boolean;
+}
+
+/** Calls that were sent on one link and are not answered. */
+export class CallsInFlight {
+  readonly #calls = new Map<number, MasterCall>();
+  #weight = 0;
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  /** Sum over the calls. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  all(): readonly MasterCall[] {
+    return [...this.#calls.values()];
+  }
+
+  add(call: MasterCall): void {
+    this.#calls.set(call.id, call);
+    this.#weight += call.weight;
+  }
+
+  delete(call: MasterCall): void {
+    if (this.#calls.delete(call.id)) this.#weight -= call.weight;
+  }
 }
 
 /** What a channel hears from its connection to one master. */
@@ -39,8 +69,8 @@ export interface MasterLink {
   readonly address: string;
   /** Connected, and not waiting for the master to read. */
   readonly usable: boolean;
-  /** Sent and not answered, by id; the link adds, and removes what it reports as replied. */
-  readonly inFlight: Map<number, MasterCall>;
+  /** Sent and not answered: the link adds, the listener removes. */
+  readonly inFlight: CallsInFlight;
   send(calls: readonly MasterCall[]): void;
   /** Weight of the operations that were cancelled and that the master has not ended yet, as far as it says so. */
   readonly abandonedWeight: number;

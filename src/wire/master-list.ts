@@ -41,6 +41,11 @@ export class MasterList {
     return this.#current;
   }
 
+  /** All that are known; never none. */
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
   /** All addresses, for messages. */
   get names(): string {
     return this.#addresses.join(', ');

@@ -3,7 +3,7 @@ import type { Random } from '../base/random.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Logger } from '../host/logger.ts';
 import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
-import { MUTATIONS, type OperationName, type Operations } from '../model/operations.ts';
+import { MUTATIONS, type OperationName, type Operations, STANDBY_READS } from '../model/operations.ts';
 import type { Principal } from '../model/principal.ts';
 import { ClientSession } from './client-session.ts';
 import { OPERATION_CODECS } from './codec/operation.ts';
@@ -13,6 +13,7 @@ import { isTransportError } from './grpc-status.ts';
 import type { MasterCall, MasterLink, MasterLinkListener } from './master-link.ts';
 import { MasterList } from './master-list.ts';
 import { CLIENT_TOTAL_WEIGHT_MAX, CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
+import { ReadChoice } from './read-choice.ts';
 import { StreamLink } from './stream-link.ts';
 import { UnaryLink } from './unary-link.ts';
 
@@ -24,6 +25,8 @@ export interface MetadataChannelOptions {
   readonly token?: string;
   /** `stream` carries the operations of a turn in one message; `unary` makes a call of each. */
   readonly protocol?: 'stream' | 'unary';
+  /** Which masters answer reads: the leader, or any, as fresh as the leader. `leader` unless said otherwise. */
+  readonly readFrom?: 'leader' | 'any';
   /** How long a call may take unless it says otherwise. */
   readonly timeoutMs?: number;
   /** How long a connection attempt may take. */
@@ -65,6 +68,7 @@ const SWEEP_MIN_MS = 5;
 const RETRY_FIRST_MS = 10;
 const RETRY_MAX_MS = 250;
 const MUTATING: ReadonlySet<OperationName> = new Set(MUTATIONS);
+const ANYWHERE: ReadonlySet<OperationName> = new Set(STANDBY_READS);
 
 /**
  * The client's way to the masters. Finds the leader and follows it; sends what was not answered to the next one,
@@ -78,16 +82,18 @@ export class MetadataChannel implements MasterLinkListener {
   readonly #options: MetadataChannelOptions;
   readonly #clock: Clock;
   readonly #masters: MasterList;
-  /** Connections by address: to the current master, and to former ones that still owe answers. */
+  /** Of reads that any master may answer. */
+  readonly #choice: ReadChoice;
+  /** Connections by address: to the current master, to that of reads, and to former ones that still owe answers. */
   readonly #links = new Map<string, MasterLink>();
   readonly #calls = new Map<number, Call>();
   #queue: Call[] = [];
   /** Goes before `#queue`. */
   #again: Call[] = [];
+  /** For the master that was chosen for reads. */
+  #reads: Call[] = [];
   #session = new ClientSession();
   #lastId = 0;
-  /** Sum of weights of what is in flight. */
-  #weight = 0;
   /** Of all calls that are not answered. */
   #bytes = 0;
   #flushing = false;
@@ -103,6 +109,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#options = options;
     this.#clock = options.clock;
     this.#masters = new MasterList(options.masters, options.random);
+    this.#choice = new ReadChoice(options.clock, options.random);
   }
 
   /**
@@ -128,6 +135,7 @@ export class MetadataChannel implements MasterLinkListener {
         sequence: session?.next() ?? 0,
         deadlineMs: this.#clock.monotonicMs() + (options.timeoutMs ?? this.#options.timeoutMs ?? TIMEOUT_MS),
         weight: operationWeight(name),
+        anyMaster: this.#options.readFrom === 'any' && ANYWHERE.has(name) && !asksUfs(request),
         sent: false,
         settled: false,
         tries: 0,
@@ -143,7 +151,7 @@ export class MetadataChannel implements MasterLinkListener {
       }
       this.#calls.set(call.id, call);
       this.#bytes += body.length;
-      this.#queue.push(call);
+      (call.anyMaster ? this.#reads : this.#queue).push(call);
       this.#sweepBy(call.deadlineMs);
       this.#scheduleFlush();
     });
@@ -177,7 +185,7 @@ export class MetadataChannel implements MasterLinkListener {
       if (reply.name === 'refusal') this.#refused(link, call, SluiceError.of(reply.refusal));
       else {
         answered = true;
-        this.#masters.answered(link.address);
+        this.#answered(link, call);
         this.#done(call, reply.name, reply.body);
       }
     }
@@ -191,15 +199,17 @@ export class MetadataChannel implements MasterLinkListener {
     this.#lastError = error;
     const hopeless = !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
     if (hopeless) this.#rejectAll(error);
-    const owed = [...link.inFlight.values()] as Call[];
+    const owed = link.inFlight.all() as readonly Call[];
+    const led = owed.some(({ anyMaster }) => !anyMaster);
     for (const call of owed) {
       if (call.settled) continue;
       this.#recall(call);
-      this.#again.push(call);
+      this.#toLeader(call);
     }
+    this.#choice.failed(link.address);
     const delayMs = this.#masters.failed(link.address);
     // It served until now, and any of the others may be the next to: they are dialed beside each other.
-    if (owed.length > 0 && !hopeless) for (const address of this.#masters.notFailed()) this.#linkTo(address);
+    if (led && !hopeless) for (const address of this.#masters.notFailed()) this.#linkTo(address);
     this.#pause(delayMs);
   }
 
@@ -235,7 +245,8 @@ export class MetadataChannel implements MasterLinkListener {
   #refused(link: MasterLink, call: Call, refusal: SluiceError): void {
     this.#lastError = refusal;
     if (refusal.code === 'NOT_LEADER') {
-      this.#again.push(call);
+      if (call.anyMaster) this.#choice.failed(link.address);
+      this.#toLeader(call);
       this.#pause(this.#masters.redirected(link.address, refusal.details));
       return;
     }
@@ -246,10 +257,21 @@ export class MetadataChannel implements MasterLinkListener {
       this.#later(call);
       return;
     }
-    this.#masters.answered(link.address);
+    this.#answered(link, call);
     if (refusal.code === 'SESSION_EXPIRED' && call.session !== undefined) this.#retire(call.session);
     this.#settle(call);
     call.reject(refusal);
+  }
+
+  #answered(link: MasterLink, call: Call): void {
+    // A standby may have answered the others.
+    if (!call.anyMaster) this.#masters.answered(link.address);
+  }
+
+  /** Sends `call` again, to nobody but the leader. */
+  #toLeader(call: Call): void {
+    call.anyMaster = false;
+    this.#again.push(call);
   }
 
   /** Sends `call` again after a while that grows with each time. */
@@ -258,7 +280,7 @@ export class MetadataChannel implements MasterLinkListener {
     call.tries += 1;
     this.#options.timers.after(delayMs * (0.5 + this.#options.random.next() / 2), () => {
       if (call.settled) return;
-      this.#again.push(call);
+      this.#toLeader(call);
       this.#flush();
     });
   }
@@ -266,9 +288,8 @@ export class MetadataChannel implements MasterLinkListener {
   /** Takes `call` off its link. */
   #recall(call: Call): void {
     if (call.link === undefined) return;
-    call.link.inFlight.delete(call.id);
+    call.link.inFlight.delete(call);
     call.link = undefined;
-    this.#weight -= call.weight;
   }
 
   /** Forgets a call that is answered or given up. */
@@ -319,7 +340,8 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   #scheduleFlush(): void {
-    if (this.#flushing || this.#closed || this.#queue.length + this.#again.length === 0) return;
+    const waiting = this.#queue.length + this.#again.length + this.#reads.length;
+    if (this.#flushing || this.#closed || waiting === 0) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
@@ -327,26 +349,53 @@ export class MetadataChannel implements MasterLinkListener {
     });
   }
 
-  /** Sends what may be sent to the current master. */
+  /** Sends what may be sent now. */
   #flush(): void {
-    if (this.#closed || this.#cancelPause !== undefined) return;
+    if (this.#closed) return;
+    if (this.#reads.length > 0) this.#flushReads();
+    if (this.#cancelPause !== undefined) return;
     if (this.#again.length > 0) this.#queue = this.#again.concat(this.#queue);
     this.#again = [];
     if (this.#queue.length === 0) return;
     const link = this.#linkTo(this.#masters.current);
     if (!link.usable) return;
+    const { batch, rest } = this.#take(link, this.#queue);
+    this.#queue = rest;
+    if (batch.length > 0) link.send(batch);
+  }
+
+  /** Sends reads to the master that was chosen for them, or, when it is none or not to be had, to the leader. */
+  #flushReads(): void {
+    const { addresses, current } = this.#masters;
+    const chosen = this.#choice.choose(addresses);
+    const link = chosen === undefined || chosen === current ? undefined : this.#linkTo(chosen);
+    if (link?.usable) {
+      const { batch, rest } = this.#take(link, this.#reads);
+      this.#reads = rest;
+      if (batch.length > 0) link.send(batch);
+      return;
+    }
+    // Nobody waits for a connection while there is another one.
+    if (link !== undefined && this.#links.get(current)?.usable !== true) return;
+    for (const call of this.#reads) call.anyMaster = false;
+    this.#queue = this.#queue.concat(this.#reads);
+    this.#reads = [];
+  }
+
+  /** Takes from `calls` what may be sent on `link` now. */
+  #take(link: MasterLink, calls: Call[]): { readonly batch: Call[]; readonly rest: Call[] } {
     const batch: Call[] = [];
     let next = 0;
+    let { weight } = link.inFlight;
     const most = Math.min(CLIENT_WEIGHT_MAX, CLIENT_TOTAL_WEIGHT_MAX - link.abandonedWeight);
-    for (; next < this.#queue.length && this.#weight < most; next += 1) {
-      const call = this.#queue[next];
+    for (; next < calls.length && weight < most; next += 1) {
+      const call = calls[next];
       if (call === undefined || call.settled || !this.#admit(call)) continue;
       call.link = link;
-      this.#weight += call.weight;
+      weight += call.weight;
       batch.push(call);
     }
-    this.#queue = next === this.#queue.length ? [] : this.#queue.slice(next);
-    if (batch.length > 0) link.send(batch);
+    return { batch, rest: next === calls.length ? [] : calls.slice(next) };
   }
 
   /** Whether `call` may be sent now; if not, its session holds it. */
@@ -379,11 +428,12 @@ export class MetadataChannel implements MasterLinkListener {
     return link;
   }
 
-  /** Closes connections to former leaders that owe nothing. */
+  /** Closes connections that are not used any more and owe nothing. */
   #trim(): void {
     if (this.#links.size < 2) return;
     for (const [address, link] of this.#links) {
-      if (address === this.#masters.current || link.inFlight.size > 0) continue;
+      const used = address === this.#masters.current || address === this.#choice.current;
+      if (used || link.inFlight.size > 0) continue;
       link.close();
       this.#links.delete(address);
     }
@@ -430,6 +480,11 @@ export class MetadataChannel implements MasterLinkListener {
     const message = `${call.name} was not answered in time${waits} by the masters ${this.#masters.names}${last}`;
     call.reject(new SluiceError('TIMED_OUT', message, { ...fateOf(call), cause: this.#lastError }));
   }
+}
+
+/** Whether the answer depends on a look at the UFS, which only the leader does. */
+function asksUfs(request: Operations[OperationName]['request']): boolean {
+  return 'sync' in request && request.sync === true;
 }
 
 /** A mutation that some master may have seen has an unknown fate when it is given up. */

@@ -5,7 +5,7 @@ import type { Logger } from '../host/logger.ts';
 import type { Metrics } from '../host/metrics.ts';
 import { SluiceError } from '../model/errors.ts';
 import { OPERATION_NAMES } from './codec/operation.ts';
-import { readPrincipal, readRequestId } from './credentials.ts';
+import { readAnyMaster, readPrincipal, readRequestId } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
 import type { GrpcService, UnaryMethod } from './grpc-server.ts';
 import { toGrpcStatus } from './grpc-status.ts';
@@ -107,7 +107,9 @@ export class MetadataServer {
         'INVALID_ARGUMENT',
         `A request may have ${UNARY_REQUEST_BYTES_MAX} bytes, this one has ${request.length}`,
       );
-    const context = new OperationCall(readPrincipal(call.metadata), readRequestId(call.metadata), Infinity, 1);
+    const { metadata } = call;
+    const anyMaster = readAnyMaster(metadata);
+    const context = new OperationCall(readPrincipal(metadata), readRequestId(metadata), anyMaster, Infinity, 1);
     // grpc-js cancels a call when its deadline passes, too.
     call.on('cancelled', () => context.abort(new SluiceError('CANCELLED', 'The caller gave up')));
     return dispatch(request, context);

@@ -7,6 +7,7 @@ import type { OperationContext } from './operation-handlers.ts';
 export class OperationCall implements OperationContext {
   readonly principal: Principal;
   readonly requestId?: RequestId;
+  readonly anyMaster: boolean;
   /** Monotonic time at which the caller gives up; Infinity never. */
   readonly deadlineMs: number;
   /** Its share of what a session may have running. */
@@ -14,9 +15,16 @@ export class OperationCall implements OperationContext {
   #controller: AbortController | undefined;
   #reason: SluiceError | undefined;
 
-  constructor(principal: Principal, requestId: RequestId | undefined, deadlineMs: number, weight: number) {
+  constructor(
+    principal: Principal,
+    requestId: RequestId | undefined,
+    anyMaster: boolean,
+    deadlineMs: number,
+    weight: number,
+  ) {
     this.principal = principal;
     if (requestId !== undefined) this.requestId = requestId;
+    this.anyMaster = anyMaster;
     this.deadlineMs = deadlineMs;
     this.weight = weight;
   }

@@ -6,6 +6,8 @@ export interface OperationContext {
   readonly principal: Principal;
   /** Absent for reads, and for callers that do not retry. */
   readonly requestId?: RequestId;
+  /** A master that does not lead may answer; false when absent. */
+  readonly anyMaster?: boolean;
   /** Aborted when the caller gave up or its deadline passed. */
   readonly signal: AbortSignal;
 }

@@ -167,14 +167,15 @@ export class SessionServer {
 
   #begin(waiting: Waiting): void {
     const { operation, hello } = waiting;
-    const { id, name, sequence } = operation;
+    const { id, name, sequence, anyMaster } = operation;
     try {
       if (this.#draining) throw new SluiceError('NOT_LEADER', 'This master is stopping: ask another one');
       if (this.#running.has(id)) throw new SluiceError('INVALID_ARGUMENT', `Operation ${id} runs already`);
       const principal = operation.principal === undefined ? hello.principal : checkPrincipal(operation.principal);
       const acknowledgedBelow = Math.min(waiting.acknowledgedBelow, sequence);
       const requestId = sequence === 0 ? undefined : { client: hello.client, sequence, acknowledgedBelow };
-      const context = new OperationCall(principal, requestId, waiting.deadlineMs, operationWeight(name));
+      const weight = operationWeight(name);
+      const context = new OperationCall(principal, requestId, anyMaster, waiting.deadlineMs, weight);
       const dispatch = must(this.#table.get(name), 'the table has every operation');
       this.#running.set(id, context);
       this.#weight += context.weight;

@@ -16,7 +16,13 @@ import { callMetadata } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
 import { CLIENT_OPTIONS, sameBytes } from './grpc-options.ts';
 import { fromGrpcStatus } from './grpc-status.ts';
-import type { MasterCall, MasterLink, MasterLinkListener, MasterLinkOptions } from './master-link.ts';
+import {
+  CallsInFlight,
+  type MasterCall,
+  type MasterLink,
+  type MasterLinkListener,
+  type MasterLinkOptions,
+} from './master-link.ts';
 
 const MESSAGE_BYTES = 2 ** 20;
 const LIVENESS_PERIOD_MS = 100;
@@ -26,7 +32,7 @@ const READER = '00000000-0000-0000-0000-000000000000';
 /** Carries many operations in each message of one stream. */
 export class StreamLink implements MasterLink {
   readonly address: string;
-  readonly inFlight = new Map<number, MasterCall>();
+  readonly inFlight = new CallsInFlight();
   /** Weights of what was cancelled, by id, until the master answers it. */
   readonly #abandoned = new Map<number, number>();
   #abandonedWeight = 0;
@@ -105,13 +111,14 @@ export class StreamLink implements MasterLink {
       }
       session = call.session ?? session;
       bytes += size;
-      this.inFlight.set(call.id, call);
+      this.inFlight.add(call);
       call.sent = true;
       batch.push({
         id: call.id,
         sequence: call.sequence,
         timeoutMs: Math.max(1, Math.min(Math.ceil(call.deadlineMs - nowMs), 0x7fffffff)),
         principal,
+        anyMaster: call.anyMaster,
         name: call.name,
         body: call.body,
       });

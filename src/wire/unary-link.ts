@@ -8,16 +8,22 @@ import {
 } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
-import { callMetadata, setPrincipal, setRequestId } from './credentials.ts';
+import { callMetadata, setAnyMaster, setPrincipal, setRequestId } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
 import { CLIENT_OPTIONS, KEEPALIVE_OPTIONS, sameBytes } from './grpc-options.ts';
 import { fromGrpcStatus, isTransportError } from './grpc-status.ts';
-import type { MasterCall, MasterLink, MasterLinkListener, MasterLinkOptions } from './master-link.ts';
+import {
+  CallsInFlight,
+  type MasterCall,
+  type MasterLink,
+  type MasterLinkListener,
+  type MasterLinkOptions,
+} from './master-link.ts';
 
 /** Carries each operation in a call of its own, as a foreign gRPC client would. */
 export class UnaryLink implements MasterLink {
   readonly address: string;
-  readonly inFlight = new Map<number, MasterCall>();
+  readonly inFlight = new CallsInFlight();
   /** A call that is cancelled is over: gRPC tells nobody when its server has ended it. */
   readonly abandonedWeight = 0;
   readonly #options: MasterLinkOptions;
@@ -56,7 +62,7 @@ export class UnaryLink implements MasterLink {
   }
 
   #send(call: MasterCall): void {
-    this.inFlight.set(call.id, call);
+    this.inFlight.add(call);
     call.sent = true;
     const leftMs = Math.min(call.deadlineMs - this.#clock.monotonicMs(), 0x7fffffff);
     const deadline = this.#clock.wallMs() + Math.max(1, leftMs);
@@ -71,6 +77,7 @@ export class UnaryLink implements MasterLink {
   #metadata(call: MasterCall): Metadata {
     const metadata = callMetadata(this.#options.token);
     setPrincipal(metadata, call.principal);
+    if (call.anyMaster) setAnyMaster(metadata);
     if (call.session !== undefined) {
       const { client, acknowledgedBelow } = call.session;
       setRequestId(metadata, {

@@ -152,6 +152,7 @@ describe('session frames', () => {
       sequence: count,
       timeoutMs: fc.nat(),
       principal: fc.option(principal, { nil: undefined }),
+      anyMaster: fc.boolean(),
       name: fc.constant(operationName),
       body: operations[operationName][0].map((request) =>
         Buffer.from(OPERATION_CODECS[operationName].request.encode(request as never)),
@@ -172,11 +173,12 @@ describe('session frames', () => {
         const bytes = encodeSessionRequest(frame);
         const message = generated.SessionRequest.decode(bytes);
         expect(
-          message.operations.map(({ id, sequence, timeoutMs, principal: by, request: body }) => ({
+          message.operations.map(({ id, sequence, timeoutMs, principal: by, anyMaster, request: body }) => ({
             id,
             sequence,
             timeoutMs,
             by,
+            anyMaster,
             name: body?.$case,
           })),
         ).toEqual(
@@ -185,6 +187,7 @@ describe('session frames', () => {
             sequence: one.sequence,
             timeoutMs: one.timeoutMs,
             by: one.principal,
+            anyMaster: one.anyMaster,
             name: one.name,
           })),
         );
@@ -248,6 +251,7 @@ describe('session frames', () => {
       sequence: 0,
       timeoutMs: 0,
       principal: undefined,
+      anyMaster: false,
       name: 'exists' as const,
       body: Buffer.alloc(0),
     };

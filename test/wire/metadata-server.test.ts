@@ -77,7 +77,7 @@ class RawSession {
 
 function exists(id: number, given: Partial<SessionOperation> = {}): SessionOperation {
   const body = OPERATION_CODECS.exists.request.encode({ path: '/' });
-  return { id, sequence: 0, timeoutMs: 0, principal: undefined, name: 'exists', body, ...given };
+  return { id, sequence: 0, timeoutMs: 0, principal: undefined, anyMaster: false, name: 'exists', body, ...given };
 }
 
 const answer = { exists: async () => ({ exists: true }) };

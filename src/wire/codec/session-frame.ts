@@ -20,6 +20,7 @@ export interface SessionOperation {
   readonly sequence: number;
   readonly timeoutMs: number;
   readonly principal: Principal | undefined;
+  readonly anyMaster: boolean;
   readonly name: OperationName;
   /** See `OperationCodec.request`. */
   readonly body: Uint8Array;
@@ -101,6 +102,7 @@ export function encodeSessionRequest(request: SessionRequest): Buffer {
     writer.uint(TAG_2_NUMBER, operation.sequence);
     writer.uint(TAG_3_NUMBER, operation.timeoutMs);
     if (operation.principal !== undefined) writer.bytes(TAG_4_MESSAGE, PRINCIPAL.encode(operation.principal));
+    writer.bool(TAG_5_NUMBER, operation.anyMaster);
     writer.bytes(lengthTag(OPERATION_CODECS[operation.name].field), operation.body);
     writer.end(start);
   }
@@ -159,6 +161,7 @@ function decodeOperation(reader: ProtoReader, known: SessionOperation[], unknown
   let sequence = 0;
   let timeoutMs = 0;
   let principal: Principal | undefined;
+  let anyMaster = false;
   let name: OperationName | undefined;
   let body: Buffer | undefined;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
@@ -166,6 +169,7 @@ function decodeOperation(reader: ProtoReader, known: SessionOperation[], unknown
     else if (tag === TAG_2_NUMBER) sequence = reader.uint();
     else if (tag === TAG_3_NUMBER) timeoutMs = reader.uint();
     else if (tag === TAG_4_MESSAGE) principal = PRINCIPAL.decode(reader.bytes());
+    else if (tag === TAG_5_NUMBER) anyMaster = reader.uint() !== 0;
     else {
       const found = tag % 8 === 2 ? operationOfField(Math.floor(tag / 8)) : undefined;
       if (found === undefined) reader.skip();
@@ -177,7 +181,7 @@ function decodeOperation(reader: ProtoReader, known: SessionOperation[], unknown
   }
   reader.leave(outer);
   if (name === undefined || body === undefined) unknown.push(id);
-  else known.push({ id, sequence, timeoutMs, principal, name, body });
+  else known.push({ id, sequence, timeoutMs, principal, anyMaster, name, body });
 }
 
 /** Adds one reply to a SessionResponse that `writer` is writing. */

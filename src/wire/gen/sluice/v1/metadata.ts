@@ -206,7 +206,11 @@ export interface SessionOperation {
   /** The server gives up after this long; 0 never. */
   readonly timeoutMs: number;
   /** Absent: that of the hello. */
-  readonly principal: Principal | undefined;
+  readonly principal:
+    | Principal
+    | undefined;
+  /** A read that a master which does not lead may answer, too; as fresh as the leader's. It refuses what it cannot answer. */
+  readonly anyMaster: boolean;
   readonly request:
     | { readonly $case: "createFile"; readonly value: CreateFileRequest }
     | { readonly $case: "completeFile"; readonly value: CompleteFileRequest }
@@ -2020,7 +2024,7 @@ export const SessionRequest: MessageFns<SessionRequest> = {
 };
 
 function createBaseSessionOperation(): SessionOperation {
-  return { id: 0, sequence: 0, timeoutMs: 0, principal: undefined, request: undefined };
+  return { id: 0, sequence: 0, timeoutMs: 0, principal: undefined, anyMaster: false, request: undefined };
 }
 
 export const SessionOperation: MessageFns<SessionOperation> = {
@@ -2036,6 +2040,9 @@ export const SessionOperation: MessageFns<SessionOperation> = {
     }
     if (message.principal !== undefined) {
       Principal.encode(message.principal, writer.uint32(34).fork()).join();
+    }
+    if (message.anyMaster !== false) {
+      writer.uint32(40).bool(message.anyMaster);
     }
     switch (message.request?.$case) {
       case "createFile":
@@ -2124,6 +2131,14 @@ export const SessionOperation: MessageFns<SessionOperation> = {
             }
 
             message.principal = Principal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.anyMaster = reader.bool();
             continue;
           }
           case 16: {
@@ -2519,7 +2534,7 @@ export const SessionReply: MessageFns<SessionReply> = {
  *
  * Unary calls say in metadata who asks: `authorization: Bearer TOKEN`, `sluice-user`, `sluice-groups` (separated by
  * commas; names percent-encoded). Mutations that are to be retried safely carry
- * `sluice-request-id: CLIENT/SEQUENCE/ACKNOWLEDGED_BELOW`.
+ * `sluice-request-id: CLIENT/SEQUENCE/ACKNOWLEDGED_BELOW`. `sluice-read-from: any` says what `any_master` says in sessions.
  */
 export type MetadataServiceService = typeof MetadataServiceService;
 export const MetadataServiceService = {
