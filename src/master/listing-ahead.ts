@@ -1,5 +1,5 @@
 import type { Located } from '../model/status.ts';
-import type { UfsSync } from './ufs-sync.ts';
+import type { ReaderSync } from './reader-sync.ts';
 
 /** Directories that one recursive listing loads at a time: their commands share the journal's writes. */
 const MAX_RUNNING = 16;
@@ -10,14 +10,14 @@ const MAX_WAITING = 4096;
  * offer: whoever enters a directory asks for it again, joins the run that is under way, and hears its error.
  */
 export class ListingAhead {
-  readonly #sync: UfsSync;
+  readonly #sync: ReaderSync;
   readonly #signal: AbortSignal;
   /** The nearest is last. */
   #waiting: Located[] = [];
   #running = 0;
   #stopped = false;
 
-  constructor(sync: UfsSync, signal: AbortSignal) {
+  constructor(sync: ReaderSync, signal: AbortSignal) {
     this.#sync = sync;
     this.#signal = signal;
   }

@@ -1,22 +1,16 @@
-import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Command, CommandOf, Outcome } from '../model/command.ts';
-import { SluiceError } from '../model/errors.ts';
-import { listPage } from '../model/listing.ts';
-import { visibleOptions } from '../model/mount.ts';
-import { located, notFound, target, type Walk, walk, walkFor } from '../model/namespace.ts';
-import type { ListReply, ListRequest, OperationName, Operations } from '../model/operations.ts';
-import { isRefusal } from '../model/refusal.ts';
-import { fileStatus, type Located } from '../model/status.ts';
+import type { OperationName, Operations, StandbyRead } from '../model/operations.ts';
 import type { WorkerList } from '../model/worker.ts';
 import type { OperationContext, OperationHandlers } from '../wire/operation-handlers.ts';
 import type { Callers } from './callers.ts';
 import type { LeaderGate } from './leader-gate.ts';
-import { ListingAhead } from './listing-ahead.ts';
 import type { Asker, MountedChanges } from './mounted-changes.ts';
+import { NamespaceReads, type ReadHandlers } from './namespace-reads.ts';
 import type { OperationMetrics } from './operation-metrics.ts';
 import { mountOfOutcome, requireDone, statusOfOutcome } from './outcomes.ts';
 import type { ReplicatedState } from './replicated-state.ts';
+import { StandbySync } from './standby-sync.ts';
 import type { UfsSync } from './ufs-sync.ts';
 
 export interface MetadataParts {
@@ -33,17 +27,11 @@ export interface MetadataParts {
   workers(): Promise<WorkerList>;
 }
 
-/**
- * A page of a listing that took so long enters no further directory: its client gives up an operation after some time,
- * and a page may enter a thousand directories of a slow UFS.
- */
-const PAGE_MS = 2000;
-
 const NOTHING = Object.freeze({});
 
 /**
- * The metadata operations on the leader. Reads are linearizable (`barrier`). Changes of paths that no UFS backs go
- * straight into the journal; the others take the way of `MountedChanges`.
+ * The metadata operations that only the leader does. Changes of paths that no UFS backs go straight into the journal;
+ * the others take the way of `MountedChanges`.
  */
 class MetadataService {
   readonly #parts: MetadataParts;
@@ -128,71 +116,9 @@ class MetadataService {
     return NOTHING;
   }
 
-  async getStatus(request: Operations['getStatus']['request'], context: OperationContext) {
-    const walked = await this.#look(request.path, context, request.sync);
-    const inode = target(walked);
-    if (inode === undefined) throw SluiceError.of(notFound(walked));
-    return fileStatus(located(walked, inode));
-  }
-
-  async exists(request: Operations['exists']['request'], context: OperationContext) {
-    const walked = await this.#look(request.path, context);
-    return { exists: target(walked) !== undefined };
-  }
-
-  async listStatus(request: ListRequest, context: OperationContext): Promise<ListReply> {
-    const { callers, state, sync, clock } = this.#parts;
-    const endMs = clock.monotonicMs() + PAGE_MS;
-    const anew = request.sync === true;
-    const { path: top } = await this.#look(request.path, context, anew && request.cursor === '');
-    const ahead = new ListingAhead(sync, context.signal);
-    const enter = async (directory: Located): Promise<void> => {
-      if (directory.mountId === 0) return;
-      await sync.list(directory.path, directory.inode.id, context.signal, anew);
-      if (directory.path !== top) return;
-      const walked = walk(state.state, top);
-      if (target(walked) === undefined) throw SluiceError.of(notFound(walked));
-    };
-    try {
-      const reply = await listPage(state.state, callers.of(context.principal), request, enter, {
-        foresee: (directories) => ahead.foresee(directories),
-        enough: () => clock.monotonicMs() >= endMs,
-      });
-      if (isRefusal(reply)) throw SluiceError.of(reply);
-      return reply;
-    } finally {
-      ahead.stop();
-    }
-  }
-
-  async getMountTable() {
-    const { state } = this.#parts;
-    await state.barrier();
-    const index = state.state.get('mountIndex', '')?.mounts ?? [];
-    const mounts = index.map(({ path }) => {
-      const mount = must(state.state.get('mount', path), `Mount ${path} of the index has a row`);
-      return { ...mount, options: visibleOptions(mount.options) };
-    });
-    return { mounts };
-  }
-
   async getWorkers() {
     await this.#parts.state.barrier();
     return this.#parts.workers();
-  }
-
-  /** What exists of a path, looked at as freshly as its mount asks, or now when `anew`. */
-  async #look(text: string, context: OperationContext, anew = false): Promise<Walk> {
-    const { state, callers, sync } = this.#parts;
-    await state.barrier();
-    const caller = callers.of(context.principal);
-    const known = walkFor(state.state, caller, text);
-    if (isRefusal(known)) throw SluiceError.of(known);
-    if (!anew && sync.isCurrent(known)) return known;
-    await sync.lookUp(known, context.signal, anew);
-    const walked = walkFor(state.state, caller, text);
-    if (isRefusal(walked)) throw SluiceError.of(walked);
-    return walked;
   }
 
   #asker(context: OperationContext): Asker {
@@ -209,11 +135,22 @@ class MetadataService {
   }
 }
 
-/** The table that the wire serves. Every operation needs the leader; others are told where it is. */
+/**
+ * The table that the wire serves. The leader answers every operation; the reads of `STANDBY_READS` any master, to those
+ * who ask for that. Others are told where the leader is.
+ */
 export function metadataHandlers(parts: MetadataParts): OperationHandlers {
+  const { gate, metrics } = parts;
   const service = new MetadataService(parts);
+  const reads = new NamespaceReads(parts);
+  const standby = new NamespaceReads({ ...parts, sync: new StandbySync(parts.state.state, parts.clock) });
   function handler<N extends OperationName>(name: N, run: OperationHandlers[N]): OperationHandlers[N] {
-    return parts.metrics.measured(name, parts.gate, run) as OperationHandlers[N];
+    return metrics.measured(name, gate, run) as OperationHandlers[N];
+  }
+  function read<N extends StandbyRead>(name: N): OperationHandlers[N] {
+    const by = (handlers: ReadHandlers) => (request: Operations[N]['request'], context: OperationContext) =>
+      handlers[name](request, context);
+    return metrics.measured(name, gate, by(reads), by(standby)) as OperationHandlers[N];
   }
   return Object.freeze({
     createFile: handler('createFile', (request, context) => service.createFile(request, context)),
@@ -222,12 +159,12 @@ export function metadataHandlers(parts: MetadataParts): OperationHandlers {
     delete: handler('delete', (request, context) => service.delete(request, context)),
     rename: handler('rename', (request, context) => service.rename(request, context)),
     setAttributes: handler('setAttributes', (request, context) => service.setAttributes(request, context)),
-    getStatus: handler('getStatus', (request, context) => service.getStatus(request, context)),
-    exists: handler('exists', (request, context) => service.exists(request, context)),
-    listStatus: handler('listStatus', (request, context) => service.listStatus(request, context)),
+    getStatus: read('getStatus'),
+    exists: read('exists'),
+    listStatus: read('listStatus'),
+    getMountTable: read('getMountTable'),
     mount: handler('mount', (request, context) => service.mount(request, context)),
     unmount: handler('unmount', (request, context) => service.unmount(request, context)),
-    getMountTable: handler('getMountTable', () => service.getMountTable()),
     getWorkers: handler('getWorkers', () => service.getWorkers()),
   });
 }

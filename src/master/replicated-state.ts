@@ -26,7 +26,7 @@ export interface StateListener {
 
 /** The journal and the state it leads to, as the services of a master see them. */
 export interface ReplicatedState {
-  /** This master's applied state. Reads of the leader after `barrier` are linearizable. */
+  /** This master's applied state. Reads after `barrier` are linearizable, on every master. */
   readonly state: StateReader & StateScanner;
   /**
    * Replicates a command and applies it. Resolves with its outcome (a refusal is an outcome) once committed and

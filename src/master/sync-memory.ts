@@ -1,8 +1,10 @@
 import type { Clock } from '../base/clock.ts';
 import type { Inode, InodeId } from '../model/inode.ts';
 import type { Mount } from '../model/mount.ts';
+import { depthOf, inodeAt, nameAt, type Walk } from '../model/namespace.ts';
 import { dentryKey } from '../model/state-store.ts';
 import { RecentMap } from './recent-map.ts';
+import { isOfUfs } from './ufs-difference.ts';
 
 const MAX_LOOKED = 200_000;
 const MAX_LISTED = 50_000;
@@ -56,6 +58,18 @@ export class SyncMemory {
 
   forgetListing(id: InodeId): void {
     this.#listed.delete(id);
+  }
+
+  /** Whether what is known of a path may be served without a look at the UFS. */
+  isCurrent(walked: Walk): boolean {
+    const { mount } = walked;
+    if (mount === undefined) return true;
+    const depth = depthOf(walked);
+    const last = inodeAt(walked, depth);
+    if (depth < walked.names.length && last.kind === 'directory') {
+      return this.isAbsent(last, nameAt(walked, depth), mount);
+    }
+    return !isOfUfs(last) || this.isFresh(last, inodeAt(walked, depth - 1).id, mount);
   }
 
   /** Whether what is known of an inode is young enough for its mount. */

@@ -1,14 +1,14 @@
-import { must } from '../base/assert.ts';
 import type { UfsFact } from '../model/command.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Inode, InodeId } from '../model/inode.ts';
 import type { Mount } from '../model/mount.ts';
-import { depthOf, inodeAt, target, ufsPathOf, type Walk, walk } from '../model/namespace.ts';
+import { depthOf, inodeAt, nameAt, target, ufsPathOf, type Walk, walk } from '../model/namespace.ts';
 import { pathOfNames } from '../model/path.ts';
 import { dentryKey } from '../model/state-store.ts';
 import type { Located } from '../model/status.ts';
 import { Flights } from './flights.ts';
 import type { PathWatch } from './path-locks.ts';
+import type { ReaderSync } from './reader-sync.ts';
 import { proposeLoad, type SyncParts, ufsTimedOut } from './sync-parts.ts';
 import { differs, isOfUfs } from './ufs-difference.ts';
 import { loadListing } from './ufs-listing.ts';
@@ -32,7 +32,7 @@ const MAX_ATTEMPTS = 3;
  * and looks again at what is older than the interval. Only a proven absence removes; an error changes nothing, and what
  * is known is served meanwhile. Runs on the leader only.
  */
-export class UfsSync {
+export class UfsSync implements ReaderSync {
   readonly #parts: SyncParts;
   readonly #lookUps = new Flights<string>();
   readonly #listings = new Flights<InodeId>();
@@ -41,23 +41,10 @@ export class UfsSync {
     this.#parts = parts;
   }
 
-  /** Whether what is known of a path may be served without a look at the UFS. */
   isCurrent(walked: Walk): boolean {
-    const { mount } = walked;
-    if (mount === undefined) return true;
-    const { memory } = this.#parts;
-    const depth = depthOf(walked);
-    const last = inodeAt(walked, depth);
-    if (depth < walked.names.length && last.kind === 'directory') {
-      return memory.isAbsent(last, nameAt(walked, depth), mount);
-    }
-    return !isOfUfs(last) || memory.isFresh(last, inodeAt(walked, depth - 1).id, mount);
+    return this.#parts.memory.isCurrent(walked);
   }
 
-  /**
-   * Brings a path up to date for a reader; `anew` looks although it may be so already.
-   * @throws SluiceError what the UFS said when nothing is known; CANCELLED
-   */
   async lookUp(walked: Walk, signal: AbortSignal, anew = false): Promise<void> {
     const { path, mount } = walked;
     if (mount === undefined) return;
@@ -93,10 +80,6 @@ export class UfsSync {
     }
   }
 
-  /**
-   * Makes the known children of a directory those that the UFS has, when they are not young enough, or `anew`.
-   * @throws SluiceError what the UFS said when the children are not known; CANCELLED
-   */
   async list(path: string, id: InodeId, signal: AbortSignal, anew = false): Promise<void> {
     const walked = walk(this.#parts.state.state, path);
     const inode = target(walked);
@@ -106,10 +89,7 @@ export class UfsSync {
     await this.#listings.join(id, strict, () => this.#listShared(path, id), signal);
   }
 
-  /**
-   * Whether loading a directory before somebody enters it saves him work: not when it is loaded, nor when its mount
-   * wants a look at each access, which only a look that begins later can be.
-   */
+  /** Not when a mount wants a look at each access, which only a look that begins later can be. */
   mayListAhead({ path, inode, mountId }: Located): boolean {
     if (mountId === 0) return false;
     const { mount } = walk(this.#parts.state.state, path);
@@ -276,10 +256,6 @@ export class UfsSync {
     const release = await locks.acquire([{ path, mode: 'shared' }], AbortSignal.timeout(ufsTimeoutMs));
     release();
   }
-}
-
-function nameAt(walked: Walk, depth: number): string {
-  return must(walked.names[depth], 'The depth is within the path');
 }
 
 function restless(path: string): SluiceError {

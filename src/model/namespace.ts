@@ -72,6 +72,11 @@ export function directoryAt(walked: Walk, depth: number): DirectoryInode {
   return inode;
 }
 
+/** The name `depth` names below the root's first: that of the inode at `depth + 1`, if there is one. */
+export function nameAt(walked: Walk, depth: number): string {
+  return must(walked.names[depth], `${walked.path} has more than ${depth} names`);
+}
+
 /** The key of the row `depth` names below the root. */
 export function keyAt(walked: Walk, depth: number): string {
   return must(walked.keys[depth], 'The path exists to the depth above');

@@ -104,14 +104,16 @@ export class MasterServices {
   ask<N extends OperationName>(
     name: N,
     request: Operations[N]['request'],
-    by: { readonly user?: string; readonly requestId?: RequestId; readonly signal?: AbortSignal } = {},
+    by: {
+      readonly user?: string;
+      readonly requestId?: RequestId;
+      readonly signal?: AbortSignal;
+      readonly anyMaster?: boolean;
+    } = {},
   ): Promise<Operations[N]['reply']> {
-    const { user = 'root', signal = new AbortController().signal, requestId } = by;
-    const principal: Principal = { user, groups: [user] };
-    return this.handlers[name](
-      request,
-      requestId === undefined ? { principal, signal } : { principal, signal, requestId },
-    );
+    const { user = 'root', signal = new AbortController().signal, requestId, anyMaster = false } = by;
+    const context = { principal: { user, groups: [user] } satisfies Principal, signal, anyMaster };
+    return this.handlers[name](request, requestId === undefined ? context : { ...context, requestId });
   }
 
   /** Mounts a directory of this machine and answers how it is reached. */
