@@ -129,6 +129,7 @@ export class FileSystem {
       masters: settings.masters,
       principal: { user: settings.user === '' ? loginName() : settings.user, groups: settings.groups },
       ...(options.token === undefined ? {} : { token: options.token }),
+      readFrom: settings.readFrom,
       timeoutMs: settings.masterTimeoutMs,
       clock: systemClock,
       timers: nodeTimers,

@@ -7,6 +7,14 @@ export const clientOptions = Object.freeze({
     doc: 'Addresses of the masters, host:port, separated by commas; any of them finds the leader',
     fallback: '127.0.0.1:19998,127.0.0.1:19999,127.0.0.1:20000',
   }),
+  readFrom: choice(
+    {
+      key: 'client.read-from',
+      doc: 'Which masters answer reads of metadata: the leader, or any; any is as fresh, and spares the leader',
+      fallback: 'leader',
+    },
+    ['leader', 'any'],
+  ),
   user: text({
     key: 'client.user',
     doc: 'Name to act under; empty takes the user of the operating system',
