@@ -7,8 +7,9 @@ import { FaultyDisks } from '../support/faulty-disks.ts';
 import type { MasterNetwork } from '../support/master-network.ts';
 import { type Node, ProcessCluster, pause } from '../support/process-cluster.ts';
 import { SmallDisks } from '../support/small-disks.ts';
+import { CounterSum } from './counter-sum.ts';
 import { digestOf, Ledger } from './ledger.ts';
-import { RecordedClients } from './recorded-clients.ts';
+import { HISTORY, RecordedClients } from './recorded-clients.ts';
 
 /** What a fault acts on. */
 export interface Ground {
@@ -70,6 +71,8 @@ export interface DrillResult {
   readonly falseElections: number;
   /** Calls of the recorded clients that were answered. */
   readonly judged: number;
+  /** Calls of `exists` among them that standbys answered; at least, because masters that are killed forget theirs. */
+  readonly standbyReads: number;
   /** Folders of the recorded clients whose history is not linearizable. */
   readonly notLinearizable: readonly string[];
   readonly surprises: readonly string[];
@@ -90,8 +93,9 @@ const NOTHING = digestOf(new Uint8Array(0));
  */
 export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-drill-'));
-  const storage = join(folder, 'storage');
+  const [storage, history] = [join(folder, 'storage'), join(folder, 'history')];
   mkdirSync(storage);
+  mkdirSync(history);
   const needs = new Set(options.faults.map((fault) => fault.needs));
   const smallDisks = new SmallDisks(join(folder, 'disks'));
   let cluster: ProcessCluster | undefined;
@@ -109,7 +113,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
       proxied: needs.has('network'),
       masterOwn: (name) => faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {}),
     });
-    return await underLoad(cluster, faultyDisks, smallDisks, options);
+    return await underLoad(cluster, { history, faultyDisks, smallDisks }, options);
   } finally {
     await cluster?.close();
     smallDisks.close();
@@ -117,16 +121,25 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   }
 }
 
+/** What was made for the cluster. */
+interface Places {
+  /** Folder that is mounted for the recorded clients. */
+  readonly history: string;
+  readonly faultyDisks: FaultyDisks | undefined;
+  readonly smallDisks: SmallDisks;
+}
+
 async function underLoad(
   cluster: ProcessCluster,
-  faultyDisks: FaultyDisks | undefined,
-  smallDisks: SmallDisks,
+  { history, faultyDisks, smallDisks }: Places,
   options: DrillOptions,
 ): Promise<DrillResult> {
   const files = await FileSystem.connect({ masters: cluster.addresses });
   const ledger = new Ledger();
   const stop = new AbortController();
+  await files.mount(HISTORY, `file://${history}`, { syncIntervalMs: -1 });
   const recorded = new RecordedClients(cluster.addresses);
+  const standbyReads = new CounterSum('sluice_master_standby_reads_total', 'operation="exists"');
   let probes = 0;
   const probeNext = (suffix = ''): Promise<void> => {
     probes += 1;
@@ -163,6 +176,7 @@ async function underLoad(
       const gap = await fault.inflict(ground);
       await cluster.waitUntilReady();
       const after = await termOf(cluster);
+      await standbyReads.look(cluster.masters);
       falseElections += reached - term + (fault.keepsLeader ? after - before : 0);
       term = after;
       gapsMs.push(gap);
@@ -174,7 +188,12 @@ async function underLoad(
     stop.abort();
     await Promise.all(writers);
     await recorded.stop();
-    const judged = { judged: recorded.answered, notLinearizable: recorded.wrongFolders() };
+    await standbyReads.look(cluster.masters);
+    const judged = {
+      judged: recorded.answered,
+      standbyReads: standbyReads.total,
+      notLinearizable: recorded.wrongFolders(),
+    };
     return { rounds: options.rounds, gapsMs, falseElections, ...judged, ...(await audit(files, ledger)) };
   } finally {
     stop.abort();

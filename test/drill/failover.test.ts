@@ -22,6 +22,7 @@ test('masters are killed, stopped and restarted 20 times under writers: nothing 
   expect(result.surprises).toEqual([]);
   expect(result.notLinearizable).toEqual([]);
   expect(result.judged).toBeGreaterThan(100);
+  expect(result.standbyReads).toBeGreaterThan(0);
   expect({ lost: result.lost, duplicated: result.duplicated, wrongBytes: result.wrongBytes }).toEqual({
     lost: 0,
     duplicated: 0,

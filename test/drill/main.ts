@@ -96,6 +96,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     wrongBytes: result.wrongBytes,
     falseElections: result.falseElections,
     judged: result.judged,
+    standbyReads: result.standbyReads,
   });
   const wrong = result.notLinearizable.map((folder) => `${folder}: its history is not linearizable`);
   end(

@@ -11,15 +11,20 @@ import { pause } from '../support/process-cluster.ts';
 /** Few, because judging a history is exponential in what overlaps. */
 const CLIENTS = 3;
 const NAMES = ['a', 'b', 'c'];
+/** Of these, the ones that let any master answer what they read. */
+const READING_ANYWHERE = 2;
 /** Between two calls of a client: keeps a history at a length that can be judged. */
 const PAUSE_MS = 10;
+
+/** Where the folders are. For standbys to answer, its mount must be one that is never looked at again. */
+export const HISTORY = '/history';
 
 /** Clients with connections of their own that call the namespace in one folder at the same time, and what they saw. */
 export class RecordedClients {
   readonly #history: NamespaceOperation[] = [];
   readonly #stop = new AbortController();
   readonly #running: Promise<unknown>;
-  #folder = '/history-0';
+  #folder = `${HISTORY}/0`;
   #folders = 1;
 
   constructor(masters: readonly string[]) {
@@ -31,7 +36,7 @@ export class RecordedClients {
 
   /** From now on calls go to a new folder, whose history is judged by itself. */
   changeFolder(): void {
-    this.#folder = `/history-${this.#folders}`;
+    this.#folder = `${HISTORY}/${this.#folders}`;
     this.#folders += 1;
   }
 
@@ -53,7 +58,10 @@ export class RecordedClients {
 
   async #run(masters: readonly string[], client: number): Promise<void> {
     // Each begins with another master, and so clings to another one when the masters are separated.
-    const files = await FileSystem.connect({ masters: [...masters.slice(client), ...masters.slice(0, client)] });
+    const files = await FileSystem.connect({
+      masters: [...masters.slice(client), ...masters.slice(0, client)],
+      readFrom: client < READING_ANYWHERE ? 'any' : 'leader',
+    });
     try {
       for (let count = client; !this.#stop.signal.aborted; count += 1) {
         const input = callOf(this.#folder, count);
