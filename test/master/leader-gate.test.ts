@@ -104,3 +104,23 @@ describe('an operation', () => {
     expect(seen.outcome).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
+
+describe('a read of who takes the answer of any master', () => {
+  it.each(['NOT_LEADER', 'UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED'] as const)(
+    'goes to the leader at once when it ends here with %s',
+    async (code) => {
+      state.lead(false, 'm2');
+      const cause = new SluiceError(code, 'the barrier broke');
+      await expect(gate.standing(() => Promise.reject(cause))).rejects.toMatchObject({ ...TO_M2, cause });
+      state.lead(false, 'unheard-of');
+      await expect(gate.standing(() => Promise.reject(cause))).rejects.toMatchObject({ code: 'NOT_LEADER' });
+      expect(time.pending).toBe(0);
+    },
+  );
+
+  it.each(['NOT_FOUND', 'PERMISSION_DENIED', 'CORRUPT', 'CANCELLED'] as const)('ends here with %s', async (code) => {
+    state.lead(false, 'm2');
+    const refusal = new SluiceError(code, 'no');
+    await expect(gate.standing(() => Promise.reject(refusal))).rejects.toBe(refusal);
+  });
+});
