@@ -1,3 +1,4 @@
+import { seededRandom } from '../../src/base/random.ts';
 import type { DiskTrouble } from '../support/faulty-disks.ts';
 import type { Node } from '../support/process-cluster.ts';
 import { type Fault, followersOf, type Ground, slowestCreate, until } from './drill.ts';
@@ -5,6 +6,8 @@ import { leads } from './network-faults.ts';
 
 /** Creates that writers get through while a disk is in trouble and the cluster has come to terms with it. */
 const ENDURED = 40;
+/** Files that are created while the power fails. */
+const BURST = 2000;
 /** Characters at the end of a log that belong to the end of the process. */
 const LAST_WORDS = 3000;
 
@@ -114,6 +117,34 @@ const FOLLOWER_DISK_FULL = diskFull('follower disk full', async (ground) => [awa
 /** All at the same time; the gap contains their stops and starts. */
 const ALL_DISKS_FULL = diskFull('all disks full', async ({ cluster }) => cluster.masters, false);
 
+/** The power of masters fails: what they had not synced is gone, or torn. */
+function powerFails(name: string, choose: (ground: Ground) => Promise<readonly Node[]>): Fault {
+  return {
+    name,
+    needs: 'faulty disks',
+    async inflict(ground) {
+      const victims = await choose(ground);
+      const load = ground.burst(BURST);
+      await ground.progress(BURST / 4);
+      const begun = performance.now();
+      for (const master of victims) master.signal('SIGKILL');
+      await Promise.all(victims.map((master) => master.ended()));
+      const random = seededRandom(Math.floor(Math.random() * 2 ** 31));
+      for (const master of victims) ground.faultyDisks.loseUnsynced(master.name, random);
+      for (const master of victims) master.start();
+      await ground.probe();
+      const gap = performance.now() - begun;
+      await load;
+      return gap;
+    },
+  };
+}
+
+/** The gaps contain the start of the masters. */
+export const POWER_FAILURES: readonly Fault[] = [
+  powerFails('power of all fails', async ({ cluster }) => cluster.masters),
+  powerFails('power of the leader fails', async ({ cluster }) => [await cluster.leader()]),
+];
 export const FULL_DISKS: readonly Fault[] = [LEADER_DISK_FULL, FOLLOWER_DISK_FULL, ALL_DISKS_FULL];
 export const STALLED_DISKS: readonly Fault[] = [LEADER_SYNC_STALLS, LEADER_DISK_STALLS, FOLLOWER_DISK_STALLS];
 export const FAILING_SYNCS: readonly Fault[] = [LEADER_SYNC_FAILS, FOLLOWER_SYNC_FAILS];

@@ -6,7 +6,7 @@ import { percentile } from '../../bench/measure.ts';
 import { pairs } from '../../src/cli/pairs.ts';
 import { FaultyDisks } from '../support/faulty-disks.ts';
 import { SmallDisks } from '../support/small-disks.ts';
-import { FAILING_SYNCS, FULL_DISKS, STALLED_DISKS } from './disk-faults.ts';
+import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from './disk-faults.ts';
 import { type Fault, runDrill } from './drill.ts';
 import { MEMBERSHIP } from './membership-faults.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
@@ -28,11 +28,12 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   'disk-full': FULL_DISKS,
   'disk-stall': STALLED_DISKS,
   'fsync-error': FAILING_SYNCS,
+  'power-failure': POWER_FAILURES,
   snapshot: SNAPSHOTS,
   membership: MEMBERSHIP,
 };
 
-const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--set KEY=VALUE]... [--json]
+const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--masters N] [--set KEY=VALUE]... [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
        npm run drill -- steady [--minutes N] [--in-flight N] [--set KEY=VALUE]... [--json]
 
@@ -45,6 +46,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '20' },
     fault: { type: 'string' },
+    masters: { type: 'string', default: '3' },
     set: { type: 'string', multiple: true, default: [] },
     folder: { type: 'string', default: 'node_modules' },
     minutes: { type: 'string', default: '30' },
@@ -56,14 +58,19 @@ const name = positionals[0] ?? '';
 const faults = DRILLS[name]?.filter((fault) => values.fault === undefined || fault.name === values.fault);
 const rounds = Number(values.rounds);
 const settings = pairs(values.set);
+const masters = Number(values.masters);
 const minutes = Number(values.minutes);
 const inFlight = Number(values['in-flight']);
 if (name === 'tree') await drillTree(values.folder);
 else if (name === 'steady' && minutes > 0 && Number.isInteger(inFlight) && inFlight > 0) await drillSteady();
-else if (faults !== undefined && faults.length > 0 && Number.isInteger(rounds) && rounds > 0) await drillFaults(faults);
+else if (faults !== undefined && faults.length > 0 && [rounds, masters].every(isCount)) await drillFaults(faults);
 else {
   process.stderr.write(USAGE);
   process.exitCode = 2;
+}
+
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value > 0;
 }
 
 async function drillFaults(chosen: readonly Fault[]): Promise<void> {
@@ -77,6 +84,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     rounds,
     faults: chosen,
     writers: 4,
+    masters,
     settings,
     onRound: (round, fault, ms) => {
       if (!values.json) process.stdout.write(`round ${round + 1}: ${fault.name}, ${ms.toFixed(0)} ms\n`);

@@ -7,13 +7,23 @@
  *   fail-sync    the next of those fails with EIO and the control file is gone: what was dirty is lost to the
  *                caller, and a second try would succeed, as in Linux
  *   full         writes, and opens that make files, fail with ENOSPC
+ *
+ * All the time, the folder FAULTY_DISK_UNDO holds what a loss of power would undo, by the inode of a file. `INODE`: its
+ * length when it was synced last (u64), and what was overwritten since (offset u64, length u64, bytes; the oldest first);
+ * without it, all of the file is durable. `INODE.entry` exists while the file is new, and neither it nor its folder was
+ * synced (ext4, XFS and Btrfs keep the name of a new file that was synced; POSIX does not promise it).
+ * Renames count as durable at once, and so does what is removed. What goes through stdio is seen when it is opened and
+ * synced, not when it is written: it must only append.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +37,8 @@ enum trouble { NONE, STALL_SYNC, STALL_ALL, FAIL_SYNC, FULL };
 
 static const char *folder;
 static const char *control;
+static const char *undo;
+static pthread_mutex_t undoing = PTHREAD_MUTEX_INITIALIZER;
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static ssize_t (*real_writev)(int, const struct iovec *, int);
@@ -34,10 +46,13 @@ static ssize_t (*real_pwritev)(int, const struct iovec *, int, off_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_open)(const char *, int, ...);
+static FILE *(*real_fopen)(const char *, const char *);
+static int (*real_rename)(const char *, const char *);
 
 __attribute__((constructor)) static void start(void) {
   folder = getenv("FAULTY_DISK_FOLDER");
   control = getenv("FAULTY_DISK_CONTROL");
+  undo = getenv("FAULTY_DISK_UNDO");
   real_write = dlsym(RTLD_NEXT, "write");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_writev = dlsym(RTLD_NEXT, "writev");
@@ -45,6 +60,8 @@ __attribute__((constructor)) static void start(void) {
   real_fsync = dlsym(RTLD_NEXT, "fsync");
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_open = dlsym(RTLD_NEXT, "open64");
+  real_fopen = dlsym(RTLD_NEXT, "fopen64");
+  real_rename = dlsym(RTLD_NEXT, "rename");
 }
 
 static enum trouble trouble_now(void) {
@@ -110,28 +127,187 @@ static int open_error(const char *path, int flags) {
   return (flags & O_CREAT) != 0 && trouble_now() != NONE && below(path) ? change() : 0;
 }
 
-#define OR_FAIL(error, call)          \
-  do {                                \
-    int code = (error);               \
-    if (code == 0) return (call);     \
-    errno = code;                     \
-    return -1;                        \
+/* A defect of this library must not look like one of the process. */
+static void must(int holds, const char *what) {
+  if (holds) return;
+  fprintf(stderr, "faulty-disk: %s: %s\n", what, strerror(errno));
+  abort();
+}
+
+static void undo_path(char *path, ino_t inode, const char *suffix) {
+  snprintf(path, PATH_MAX, "%s/%llu%s", undo, (unsigned long long)inode, suffix);
+}
+
+static void forget(ino_t inode, const char *suffix) {
+  char path[PATH_MAX];
+  undo_path(path, inode, suffix);
+  must(unlink(path) == 0 || errno == ENOENT, "forget");
+}
+
+static void put(int record, const void *bytes, size_t size) {
+  must(real_write(record, bytes, size) == (ssize_t)size, "put");
+}
+
+/* Opens what is known of a file, which was durable up to its end until now when nothing is. */
+static int open_record(const struct stat *file) {
+  char path[PATH_MAX];
+  undo_path(path, file->st_ino, "");
+  int record = real_open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  must(record >= 0, path);
+  uint64_t durable = (uint64_t)file->st_size;
+  char first;
+  if (pread(record, &first, 1, 0) == 0) put(record, &durable, sizeof durable);
+  return record;
+}
+
+/* Keeps what a write of `size` bytes at `at` takes away from what is durable; at < 0: where the descriptor stands. */
+static void remember(int fd, off_t at, size_t size) {
+  struct stat file;
+  must(fstat(fd, &file) == 0, "remember");
+  if (!S_ISREG(file.st_mode)) return;
+  if (at < 0) at = (fcntl(fd, F_GETFL) & O_APPEND) != 0 ? file.st_size : lseek(fd, 0, SEEK_CUR);
+  int record = open_record(&file);
+  uint64_t durable;
+  must(pread(record, &durable, sizeof durable, 0) == sizeof durable, "remember");
+  if ((uint64_t)at < durable) {
+    uint64_t kept[2] = { (uint64_t)at, size < durable - (uint64_t)at ? size : durable - (uint64_t)at };
+    char *bytes = malloc(kept[1]);
+    /* The descriptor may be one that only writes. */
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    int source = real_open(self, O_RDONLY | O_CLOEXEC);
+    must(bytes != NULL && source >= 0, "remember");
+    must(pread(source, bytes, kept[1], at) == (ssize_t)kept[1], "remember");
+    put(record, kept, sizeof kept);
+    put(record, bytes, kept[1]);
+    close(source);
+    free(bytes);
+  }
+  close(record);
+}
+
+/* What was written to the file, or the names in the folder, are durable. */
+static void settle(int fd) {
+  struct stat file;
+  must(fstat(fd, &file) == 0, "settle");
+  if (!S_ISDIR(file.st_mode)) {
+    forget(file.st_ino, ".entry");
+    forget(file.st_ino, "");
+    close(open_record(&file));
+    return;
+  }
+  char self[32];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  DIR *entries = opendir(self);
+  must(entries != NULL, "settle");
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) forget(entry->d_ino, ".entry");
+  closedir(entries);
+}
+
+static void before_write(int fd, off_t at, size_t size) {
+  if (undo == NULL || !is_ours(fd)) return;
+  pthread_mutex_lock(&undoing);
+  remember(fd, at, size);
+  pthread_mutex_unlock(&undoing);
+}
+
+static void after_sync(int fd) {
+  if (undo == NULL || !is_ours(fd)) return;
+  pthread_mutex_lock(&undoing);
+  settle(fd);
+  pthread_mutex_unlock(&undoing);
+}
+
+static size_t size_of(const struct iovec *parts, int count) {
+  size_t size = 0;
+  for (int part = 0; part < count; part += 1) size += parts[part].iov_len;
+  return size;
+}
+
+#define FAIL_IF(error)      \
+  do {                      \
+    int code = (error);     \
+    if (code == 0) break;   \
+    errno = code;           \
+    return -1;              \
   } while (0)
 
-int fsync(int fd) { OR_FAIL(sync_error(fd), real_fsync(fd)); }
-int fdatasync(int fd) { OR_FAIL(sync_error(fd), real_fdatasync(fd)); }
-ssize_t write(int fd, const void *bytes, size_t size) { OR_FAIL(write_error(fd), real_write(fd, bytes, size)); }
+#define SYNC(fd, call)                 \
+  do {                                 \
+    FAIL_IF(sync_error(fd));           \
+    int result = (call);               \
+    if (result == 0) after_sync(fd);   \
+    return result;                     \
+  } while (0)
+
+#define WRITE(fd, at, size, call)                                                   \
+  do {                                                                              \
+    FAIL_IF(write_error(fd));                                                       \
+    before_write(fd, at, size);                                                     \
+    ssize_t written = (call);                                                       \
+    if (written >= 0 && (fcntl(fd, F_GETFL) & O_DSYNC) != 0) after_sync(fd);        \
+    return written;                                                                 \
+  } while (0)
+
+int fsync(int fd) { SYNC(fd, real_fsync(fd)); }
+int fdatasync(int fd) { SYNC(fd, real_fdatasync(fd)); }
+ssize_t write(int fd, const void *bytes, size_t size) { WRITE(fd, -1, size, real_write(fd, bytes, size)); }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-  OR_FAIL(write_error(fd), real_writev(fd, parts, count));
+  WRITE(fd, -1, size_of(parts, count), real_writev(fd, parts, count));
 }
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
-  OR_FAIL(write_error(fd), real_pwrite(fd, bytes, size, at));
+  WRITE(fd, at, size, real_pwrite(fd, bytes, size, at));
 }
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at) {
-  OR_FAIL(write_error(fd), real_pwrite(fd, bytes, size, at));
+  WRITE(fd, at, size, real_pwrite(fd, bytes, size, at));
 }
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
-  OR_FAIL(write_error(fd), real_pwritev(fd, parts, count, at));
+  WRITE(fd, at, size_of(parts, count), real_pwritev(fd, parts, count, at));
+}
+
+/* A file was made; its inode may have been that of another one. */
+static void begin(int fd) {
+  struct stat file;
+  must(fstat(fd, &file) == 0, "begin");
+  char entry[PATH_MAX];
+  undo_path(entry, file.st_ino, ".entry");
+  pthread_mutex_lock(&undoing);
+  forget(file.st_ino, "");
+  close(open_record(&file));
+  int mark = real_open(entry, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  must(mark >= 0, entry);
+  close(mark);
+  pthread_mutex_unlock(&undoing);
+}
+
+static int is_missing(const char *path) {
+  return undo != NULL && below(path) && access(path, F_OK) != 0;
+}
+
+static int open_file(const char *path, int flags, mode_t mode) {
+  FAIL_IF(open_error(path, flags));
+  int makes = (flags & O_CREAT) != 0 && is_missing(path);
+  int fd = real_open(path, flags, mode);
+  if (makes && fd >= 0) begin(fd);
+  return fd;
+}
+
+FILE *fopen64(const char *path, const char *mode) {
+  int makes = mode[0] != 'r' && is_missing(path);
+  FILE *stream = real_fopen(path, mode);
+  if (makes && stream != NULL) begin(fileno(stream));
+  return stream;
+}
+
+FILE *fopen(const char *path, const char *mode) { return fopen64(path, mode); }
+
+/* Renames count as durable: the entry of the name that was new is not undone. */
+int rename(const char *from, const char *to) {
+  struct stat file;
+  int known = undo != NULL && below(to) && stat(from, &file) == 0;
+  int result = real_rename(from, to);
+  if (known && result == 0) forget(file.st_ino, ".entry");
+  return result;
 }
 
 static mode_t mode_of(int flags, va_list rest) {
@@ -143,7 +319,7 @@ int open(const char *path, int flags, ...) {
   va_start(rest, flags);
   mode_t mode = mode_of(flags, rest);
   va_end(rest);
-  OR_FAIL(open_error(path, flags), real_open(path, flags, mode));
+  return open_file(path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...) {
@@ -151,5 +327,5 @@ int open64(const char *path, int flags, ...) {
   va_start(rest, flags);
   mode_t mode = mode_of(flags, rest);
   va_end(rest);
-  OR_FAIL(open_error(path, flags), real_open(path, flags, mode));
+  return open_file(path, flags, mode);
 }
