@@ -30,7 +30,7 @@ export interface Ground {
 
 export interface Fault {
   readonly name: string;
-  readonly needs?: 'network' | 'faulty disks' | 'small disks';
+  readonly needs?: 'network' | 'faulty disks' | 'small disks' | 'blockable threads';
   /** Of all processes, from the start. */
   readonly settings?: Readonly<Record<string, string>>;
   /** No master may have to campaign because of it. */
@@ -78,6 +78,7 @@ export interface DrillResult {
   readonly surprises: readonly string[];
 }
 
+const BLOCK_ON_SIGNAL = new URL('../support/block-on-signal.mjs', import.meta.url).href;
 const WAIT_MS = 30_000;
 const SETTLE_MS = 60_000;
 const BURST_LANES = 128;
@@ -111,7 +112,10 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
         options.settings ?? {},
       ),
       proxied: needs.has('network'),
-      masterOwn: (name) => faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {}),
+      masterOwn: (name) => {
+        if (needs.has('blockable threads')) return { environment: { NODE_OPTIONS: `--import=${BLOCK_ON_SIGNAL}` } };
+        return faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {});
+      },
     });
     return await underLoad(cluster, { history, faultyDisks, smallDisks }, options);
   } finally {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { runDrill } from './drill.ts';
-import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
+import { BLOCK, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 
 test('handovers by request, and restarts of all masters in turn, cost no operation its answer', async () => {
   const result = await runDrill({ rounds: 6, faults: [TRANSFER, TRANSFER, ROLL], writers: 4 });
@@ -30,3 +30,15 @@ test('masters are killed, stopped and restarted 20 times under writers: nothing 
   });
   expect(result.acknowledged).toBeGreaterThan(100);
 }, 300_000);
+
+test('a leader whose main thread is blocked is replaced, and follows when it is back', async () => {
+  const result = await runDrill({ rounds: 1, faults: [BLOCK], writers: 4 });
+  const { surprises, notLinearizable, unanswered, lost, falseElections } = result;
+  expect({ surprises, notLinearizable, unanswered, lost, falseElections }).toEqual({
+    surprises: [],
+    notLinearizable: [],
+    unanswered: [],
+    lost: 0,
+    falseElections: 0,
+  });
+}, 120_000);

@@ -10,7 +10,7 @@ import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from './disk
 import { type Fault, runDrill } from './drill.ts';
 import { MEMBERSHIP } from './membership-faults.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
-import { KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
+import { BLOCK, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
 import { SNAPSHOTS } from './snapshot-faults.ts';
 import { runSteady } from './steady.ts';
@@ -18,6 +18,7 @@ import { runSteady } from './steady.ts';
 const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   failover: [KILL],
   hang: [STOP],
+  block: [BLOCK],
   restart: [RESTART],
   transfer: [TRANSFER],
   blackout: [KILL_ALL],

@@ -1,7 +1,10 @@
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
-import { type Fault, type Ground, slowestCreate } from './drill.ts';
+import { type Fault, followersOf, type Ground, slowestCreate, termOf } from './drill.ts';
+
+/** Creates after which whoever wanted to campaign has done so. */
+const SETTLED = 100;
 
 /** From `act` to the acknowledgement of the next create, which is sent after it: the old leader cannot have answered. */
 async function nextCreate(ground: Ground, act: () => void): Promise<number> {
@@ -30,6 +33,23 @@ export const STOP: Fault = {
     const leader = await ground.cluster.leader();
     const gap = await nextCreate(ground, () => leader.signal('SIGSTOP'));
     leader.signal('SIGCONT');
+    return gap;
+  },
+};
+
+/** The main thread of the leader is busy for longer than others wait for it; when it is back, it takes its place. */
+export const BLOCK: Fault = {
+  name: 'block',
+  needs: 'blockable threads',
+  async inflict(ground) {
+    const leader = await ground.cluster.leader();
+    const gap = await nextCreate(ground, () => leader.signal('SIGUSR2'));
+    const terms = followersOf(ground.cluster, leader).map((master) => master.metric('sluice_master_raft_term_number'));
+    const term = Math.max(...(await Promise.all(terms)));
+    if (await leader.ready()) ground.surprise(`${leader.name} was not blocked`);
+    await ground.cluster.waitUntilReady([leader]);
+    await ground.progress(SETTLED);
+    if ((await termOf(ground.cluster)) > term) ground.surprise(`${leader.name} campaigned when it was back`);
     return gap;
   },
 };
