@@ -69,7 +69,7 @@ export class AwaitedBirth {
     const { binding, place } = this.#parts;
     const { cluster, address, clientAddress } = place;
     const heard = [binding.id, ...[...this.#heard.values()].map(({ id }) => id)].sort();
-    const nothing = { clusterId: '', removed: false, birth: [], committed: undefined };
+    const nothing = { clusterId: '', removed: false, birth: [], committed: undefined, timing: undefined };
     return { cluster, id: binding.id, address, clientAddress, heard, ...nothing };
   }
 

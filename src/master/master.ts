@@ -43,6 +43,7 @@ import { readinessOf } from './readiness.ts';
 import { MasterServices } from './services.ts';
 import { settleMember } from './settle-member.ts';
 import { StrayCheck } from './stray-check.ts';
+import { TimingCheck, timingOf } from './timing-check.ts';
 
 export interface MasterParts {
   readonly quorum: ValuesOf<typeof quorumOptions>;
@@ -124,7 +125,12 @@ export class Master implements Closeable {
     let opened: { readonly journal: Journal; readonly services: MasterServices } | undefined;
     const betweenMasters = [transport.service, digests.service((index) => digestOf(opened?.services, index))];
     const snapshots = snapshotService(() => opened?.journal.snapshots, clusterId);
-    rising.hello = () => greetingOf(member, place, opened?.journal);
+    const timing = timingOf(quorum);
+    const timingCheck = new TimingCheck(timing, logger);
+    rising.hello = (sender) => {
+      timingCheck.compare(sender);
+      return greetingOf(member, place, timing, opened?.journal);
+    };
     raftServer.offer([...betweenMasters, snapshots]);
     scope.onClose('raft streams', () => transport.close());
     rising.readiness = () => ({ ready: false, reason: 'Opening and verifying the journal and the state' });
@@ -137,7 +143,7 @@ export class Master implements Closeable {
     );
     changed();
     rising.readiness = readinessOf(journal, service.rootUfs);
-    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, journal));
+    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, timing, journal));
     const services = scope.own(
       'services',
       newServices(parts, journal, { digests, clusterId, masters, hello: greetAt }),
@@ -147,6 +153,7 @@ export class Master implements Closeable {
     const stray = { id: member.id, clusterId, journal, timers, log: logger, addresses, hello: greetAt, left };
     const check = new StrayCheck(stray);
     scope.onClose('stray check', () => check.close());
+    void timingCheck.ask(addresses(), greetAt);
 
     const { handlers, workers, admin, membership } = services;
     const metadata = new MetadataServer({ handlers, masters, clock: parts.clock, timers, logger, metrics });

@@ -1,10 +1,15 @@
-import type { Greeting } from '../wire/greeting.ts';
+import type { Greeting, RaftTiming } from '../wire/greeting.ts';
 import type { BornBinding } from './folder-binding.ts';
 import type { Journal } from './journal.ts';
 import type { MasterPlace } from './master-place.ts';
 
 /** What a member of a cluster says of itself. @param journal once it is open */
-export function greetingOf(member: BornBinding, place: MasterPlace, journal: Journal | undefined): Greeting {
+export function greetingOf(
+  member: BornBinding,
+  place: MasterPlace,
+  timing: RaftTiming,
+  journal: Journal | undefined,
+): Greeting {
   const { cluster, clusterId, id, birth, state } = member;
   const { address, clientAddress } = place;
   return {
@@ -17,5 +22,6 @@ export function greetingOf(member: BornBinding, place: MasterPlace, journal: Jou
     heard: [],
     birth,
     committed: journal?.committed,
+    timing,
   };
 }

@@ -20,6 +20,13 @@ export interface Greeting {
   readonly birth: readonly MemberInfo[];
   /** Of a member: the last committed membership that it knows. */
   readonly committed: CommittedMembership | undefined;
+  /** Of a member: how it times elections. */
+  readonly timing: RaftTiming | undefined;
+}
+
+export interface RaftTiming {
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
 }
 
 export interface CommittedMembership {

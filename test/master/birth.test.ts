@@ -6,7 +6,7 @@ import type { Greeting } from '../../src/wire/greeting.ts';
 const NAMES = ['m1', 'm2', 'm3'] as const;
 
 function greeting(id: string, more: Partial<Greeting> = {}): Greeting {
-  const unborn = { clusterId: '', removed: false, heard: [id], birth: [], committed: undefined };
+  const unborn = { clusterId: '', removed: false, heard: [id], birth: [], committed: undefined, timing: undefined };
   return { cluster: 'c', id, address: `${id}:1`, clientAddress: '', ...unborn, ...more };
 }
 

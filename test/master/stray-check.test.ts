@@ -9,7 +9,7 @@ const at = (applied: number, ...voters: string[]): CommittedMembership => ({
 });
 
 function greeting(committed: CommittedMembership | undefined, clusterId = 'x'): Greeting {
-  const nothing = { address: '', clientAddress: '', removed: false, heard: [], birth: [] };
+  const nothing = { address: '', clientAddress: '', removed: false, heard: [], birth: [], timing: undefined };
   return { cluster: 'c', clusterId, id: 'b', ...nothing, committed };
 }
 

@@ -10,10 +10,11 @@ function toMessage({ committed, ...greeting }: Greeting): GreetingMessage {
 
 function fromMessage(message: GreetingMessage | undefined): Greeting {
   if (message === undefined) throw new SluiceError('INVALID_ARGUMENT', 'Missing: who says hello');
-  const { membership, ...greeting } = message;
+  const { membership, timing, ...rest } = message;
+  const greeting = { ...rest, timing };
   if (membership === undefined) return { ...greeting, committed: undefined };
-  const { applied, ...rest } = membership;
-  return { ...greeting, committed: { membership: rest, applied } };
+  const { applied, ...members } = membership;
+  return { ...greeting, committed: { membership: members, applied } };
 }
 
 export const HELLO_REQUEST = messageCodec(

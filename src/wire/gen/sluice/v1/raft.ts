@@ -85,7 +85,16 @@ export interface Greeting {
   /** Of a member: the first members, when it is one of them. */
   readonly birth: readonly RaftMember[];
   /** Of a member: the last committed membership that it knows; absent while it knows none. */
-  readonly membership: RaftMembership | undefined;
+  readonly membership:
+    | RaftMembership
+    | undefined;
+  /** Of a member: how it times elections; all should do it alike. */
+  readonly timing: RaftTiming | undefined;
+}
+
+export interface RaftTiming {
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
 }
 
 export interface RaftMember {
@@ -549,6 +558,7 @@ function createBaseGreeting(): Greeting {
     heard: [],
     birth: [],
     membership: undefined,
+    timing: undefined,
   };
 }
 
@@ -580,6 +590,9 @@ export const Greeting: MessageFns<Greeting> = {
     }
     if (message.membership !== undefined) {
       RaftMembership.encode(message.membership, writer.uint32(74).fork()).join();
+    }
+    if (message.timing !== undefined) {
+      RaftTiming.encode(message.timing, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -667,6 +680,71 @@ export const Greeting: MessageFns<Greeting> = {
             }
 
             message.membership = RaftMembership.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.timing = RaftTiming.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRaftTiming(): RaftTiming {
+  return { electionTimeoutMs: 0, heartbeatMs: 0 };
+}
+
+export const RaftTiming: MessageFns<RaftTiming> = {
+  encode(message: RaftTiming, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.electionTimeoutMs !== 0) {
+      writer.uint32(8).uint32(message.electionTimeoutMs);
+    }
+    if (message.heartbeatMs !== 0) {
+      writer.uint32(16).uint32(message.heartbeatMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaftTiming {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaftTiming() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.electionTimeoutMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.heartbeatMs = reader.uint32();
             continue;
           }
         }
