@@ -189,6 +189,11 @@ describe('files', () => {
     expect(wrong.map((file) => file.path)).toEqual([]);
   });
 
+  test('what nobody handled ends the process', () => {
+    const wrong = written.filter((file) => /\b(unhandledRejection|uncaughtException)\b/.test(file.text));
+    expect(wrong.map((file) => file.path)).toEqual([]);
+  });
+
   test('nothing is left to be done', () => {
     const wrong = written.filter((file) => /\b(TODO|FIXME|XXX|HACK)\b/.test(file.text));
     expect(wrong.map((file) => file.path)).toEqual([]);
@@ -196,6 +201,21 @@ describe('files', () => {
 });
 
 describe('repository', () => {
+  test('the table of faults names tests, drills and scripts that there are', () => {
+    const table = readFileSync(join(root, 'test', 'FAULTS.md'), 'utf8');
+    const drills = readFileSync(join(root, 'test', 'drill', 'README.md'), 'utf8');
+    const there = (name: string) =>
+      [`${name}.test.ts`, name, join('raft', 'scripts', `${name}.txt`)].some((path) =>
+        existsSync(join(root, 'test', path)),
+      );
+    const names = new Set([...table.matchAll(/`([\w/.-]+)`/g)].map(([, name]) => name as string));
+    expect(
+      [...names].filter(
+        (name) => !there(name) && !drills.includes(`\`${name}\``) && !drills.includes(`drill -- ${name}`),
+      ),
+    ).toEqual([]);
+  });
+
   test('dependencies are pinned and the lock file names no registry', () => {
     const pack = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, Record<string, string>>;
     const versions = Object.entries({ ...pack['dependencies'], ...pack['devDependencies'] });
