@@ -24,6 +24,8 @@ export interface Ground {
   burst(count: number): Promise<void>;
   /** Resolves when writers were acknowledged `count` more files. */
   progress(count: number): Promise<void>;
+  /** The longest time in which nobody was acknowledged anything since this was asked before, in ms. */
+  takeSilence(): number;
   /** Something that must not have happened. */
   surprise(what: string): void;
 }
@@ -163,6 +165,7 @@ async function underLoad(
       await Promise.all(Array.from({ length: BURST_LANES }, lane));
     },
     progress: (count) => acknowledgedBeyond(ledger, ledger.size + count),
+    takeSilence: () => ledger.takeSilence(),
     surprise: (what) => ledger.surprise(what),
   };
   try {
@@ -222,6 +225,14 @@ export async function slowestCreate(ground: Ground, task: () => Promise<unknown>
   }
   await done;
   return slowest;
+}
+
+/** The longest time without an acknowledged create, probes and writers together, while `task` was done. */
+export async function longestSilence(ground: Ground, task: () => Promise<unknown>): Promise<number> {
+  await ground.probe();
+  ground.takeSilence();
+  await slowestCreate(ground, task);
+  return ground.takeSilence();
 }
 
 /** Resolves when `condition` holds. @throws Error that names `what` after a minute */

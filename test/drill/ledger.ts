@@ -5,11 +5,23 @@ export class Ledger {
   readonly #acknowledged = new Map<string, string>();
   readonly #failed = new Map<string, string>();
   readonly #surprises: string[] = [];
+  #heardMs = performance.now();
+  #silenceMs = 0;
 
   /** The write of `content` to `path` was acknowledged. */
   acknowledged(path: string, content: Uint8Array): void {
     if (this.#acknowledged.has(path)) this.#surprises.push(`${path} was acknowledged twice`);
     this.#acknowledged.set(path, digestOf(content));
+    const now = performance.now();
+    this.#silenceMs = Math.max(this.#silenceMs, now - this.#heardMs);
+    this.#heardMs = now;
+  }
+
+  /** The longest time without an acknowledgement since this was asked before, in ms. */
+  takeSilence(): number {
+    const silence = this.#silenceMs;
+    this.#silenceMs = 0;
+    return silence;
   }
 
   /** The write of `path` failed without an answer: it may be there or not, but never with other bytes. */

@@ -1,7 +1,7 @@
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
-import { type Fault, followersOf, type Ground, slowestCreate, termOf } from './drill.ts';
+import { type Fault, followersOf, type Ground, longestSilence, slowestCreate, termOf } from './drill.ts';
 
 /** Creates after which whoever wanted to campaign has done so. */
 const SETTLED = 100;
@@ -76,7 +76,7 @@ export const TRANSFER: Fault = {
       timers: nodeTimers,
       random: { next: Math.random },
     });
-    return slowestCreate(ground, () => admin.transfer(undefined));
+    return longestSilence(ground, () => admin.transfer(undefined));
   },
 };
 
