@@ -35,13 +35,15 @@ interface Choice<State> {
 /**
  * Whether one order of the operations exists that the model allows and that respects their times: the search of Wing
  * and Gong with Lowe's memo of (operations placed, state), "Testing for linearizability", 2017, section 4. Each
- * operation with a known outcome must be placed; the others may be.
+ * operation with a known outcome must be placed; the others may be. Many of these would make the search explode, so they
+ * are tried last, never where they change nothing, and, of equal ones, the one that was called first.
  */
 export function isLinearizable<State, Input, Outcome extends string>(
   model: SequentialModel<State, Input, Outcome>,
   history: readonly Operation<Input, Outcome>[],
 ): boolean {
   const head = eventsOf(history);
+  const before = equalsBefore(history);
   const seen = new Set<string>();
   const choices: Choice<State>[] = [];
   let state = model.initial;
@@ -52,9 +54,15 @@ export function isLinearizable<State, Input, Outcome extends string>(
     if (event?.isCall === true) {
       const { input, outcome } = history[event.operation] as Operation<Input, Outcome>;
       const after = model.apply(state, input);
+      const described = model.describe(after.state);
+      const equal = before[event.operation];
+      const mayCome =
+        outcome === undefined
+          ? described !== model.describe(state) && (equal === undefined || (placed & (1n << BigInt(equal))) !== 0n)
+          : outcome === after.outcome;
       const nowPlaced = placed | (1n << BigInt(event.operation));
-      const key = `${nowPlaced.toString(36)} ${model.describe(after.state)}`;
-      if ((outcome === undefined || outcome === after.outcome) && !seen.has(key)) {
+      const key = `${nowPlaced.toString(36)} ${described}`;
+      if (mayCome && !seen.has(key)) {
         seen.add(key);
         choices.push({ call: event, stateBefore: state });
         takeOut(event);
@@ -92,12 +100,36 @@ function eventsOf<Input, Outcome>(history: readonly Operation<Input, Outcome>[])
   timed.sort((a, b) => a.at - b.at || Number(b.event.isCall) - Number(a.event.isCall));
   const head = newEvent(-1, false);
   let last = head;
-  for (const { event } of timed) {
+  const add = (event: Event): void => {
     last.next = event;
     event.previous = last;
     last = event;
+  };
+  // Whose outcome is unknown need not come before the next return, and comes behind the others until then.
+  const unknown: Event[] = [];
+  for (const { event } of timed) {
+    if (event.isCall && event.partner === undefined) unknown.push(event);
+    else {
+      if (!event.isCall) for (const each of unknown.splice(0)) add(each);
+      add(event);
+    }
   }
   return head;
+}
+
+/** For each operation without an outcome the last one before it that was called with the same input and has none. */
+function equalsBefore<Input, Outcome>(history: readonly Operation<Input, Outcome>[]): (number | undefined)[] {
+  const order = [...history.keys()].sort((a, b) => (history[a]?.calledAt ?? 0) - (history[b]?.calledAt ?? 0));
+  const last = new Map<string, number>();
+  const before: (number | undefined)[] = [];
+  for (const operation of order) {
+    const { input, outcome } = history[operation] as Operation<Input, Outcome>;
+    if (outcome !== undefined) continue;
+    const key = JSON.stringify(input);
+    before[operation] = last.get(key);
+    last.set(key, operation);
+  }
+  return before;
 }
 
 function newEvent(operation: number, isCall: boolean): Event {
