@@ -55,7 +55,8 @@ export function raftLimits(quorum: ValuesOf<typeof quorumOptions>): RaftLimits {
       `master.raft.election-timeout must be at least three times master.raft.heartbeat and of master.raft.tick`,
     );
   // The first of the ticks that a promise lasts may come at once.
-  const leaseMs = quorum.leaseReads ? (electionTicks - 1) * quorum.tick * SHORTEST_TICK * CLOCK_DRIFT : 0;
+  const promisedMs = Math.floor((electionTicks - 1) * quorum.tick * SHORTEST_TICK * CLOCK_DRIFT);
+  const leaseMs = quorum.leaseReads ? promisedMs : 0;
   return { ...DEFAULT_RAFT_LIMITS, electionTicks, heartbeatTicks, stalledWriteTicks: 2 * electionTicks, leaseMs };
 }
 

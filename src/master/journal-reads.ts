@@ -6,6 +6,8 @@ import type { JournalMetrics } from './journal-metrics.ts';
 
 /** Somebody who waits until the state is fresh enough. */
 export interface Reader {
+  /** Waits however long it takes. */
+  readonly patient: boolean;
   resolve(): void;
   reject(error: SluiceError): void;
 }
@@ -89,16 +91,20 @@ export class JournalReads {
   }
 
   /**
-   * Fails who came `patienceMs` ago or earlier, and waits until what was committed then is applied here: what holds
-   * that up, e.g. a disk that stands still, may last, and another master can answer.
+   * Fails who is not patient, came `patienceMs` ago or earlier, and waits until what was committed then is applied
+   * here: what holds that up, e.g. a disk that stands still, may last, and another master can answer.
    */
   expire(patienceMs: number, error: () => SluiceError): void {
     if (this.#ready.length === 0) return;
     const beforeMs = this.#clock.monotonicMs() - patienceMs;
-    const late = this.#ready.filter(({ sinceMs }) => sinceMs <= beforeMs);
-    if (late.length === 0) return;
-    this.#ready = this.#ready.filter(({ sinceMs }) => sinceMs > beforeMs);
-    for (const { readers } of late) this.#reject(readers, error());
+    const late: Reader[] = [];
+    this.#ready = this.#ready.flatMap((each) => {
+      if (each.sinceMs > beforeMs) return [each];
+      const patient = each.readers.filter((reader) => reader.patient);
+      late.push(...each.readers.filter((reader) => !reader.patient));
+      return patient.length === 0 ? [] : [{ ...each, readers: patient }];
+    });
+    if (late.length > 0) this.#reject(late, error());
   }
 
   failAll(error: SluiceError): void {

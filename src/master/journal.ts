@@ -121,7 +121,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
       ...parts,
       ...parts.snapshots,
       now: () => ({ ...this.#raft.status(), membership: this.committed.membership }),
-      barrier: () => this.barrier(),
+      barrier: () => this.patientBarrier(),
       pin: (index) => this.#compaction.pin(index),
       ended: (event) => this.#arrive(event),
     });
@@ -171,12 +171,21 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   barrier(): Promise<void> {
+    this.#barrier ??= this.#freshness(false);
+    return this.#barrier;
+  }
+
+  /** As `barrier`, however long this master takes to get there. */
+  patientBarrier(): Promise<void> {
+    return this.#freshness(true);
+  }
+
+  #freshness(patient: boolean): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    this.#barrier ??= new Promise((resolve, reject) => {
-      this.#reads.add({ resolve, reject });
+    return new Promise((resolve, reject) => {
+      this.#reads.add({ resolve, reject, patient });
       this.#schedule();
     });
-    return this.#barrier;
   }
 
   leadership(): Leadership {
@@ -265,7 +274,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
   }
 
   async #close(): Promise<void> {
-    await handOver(this, this.members.voters.length, this.#parts.logger);
+    await handOver(this, this.#parts.logger);
     this.#stop(stopped(this.#name, 'is closing'), 'This master is closing');
     await this.#storage.idle();
     await this.#compaction.idle();
@@ -282,7 +291,7 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
 
   #tick(): void {
     this.#arrive({ kind: 'tick' });
-    // A leader whose state does not follow gives up leadership; others just send their readers to it.
+    // Only the leader has nobody to send its readers to; when its disk holds its state up, it gives up leadership.
     if (this.#leadership.role !== 'leader')
       this.#reads.expire(READ_PATIENCE_MS, () => this.#notLeader(this.#leadership.leader, behind));
   }

@@ -15,7 +15,14 @@ export interface LeaderGateParts {
 }
 
 /** What keeps a standby from answering, and not the leader. */
-const LEADER_MAY_DO: ReadonlySet<ErrorCode> = new Set(['NOT_LEADER', 'UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED']);
+const LEADER_MAY_DO: ReadonlySet<ErrorCode> = new Set([
+  'NOT_LEADER',
+  'UNAVAILABLE',
+  'TIMED_OUT',
+  'EXHAUSTED',
+  'CORRUPT',
+  'INTERNAL',
+]);
 
 /**
  * Lets operations in on the leader only, and tells everybody else where it is. While leadership changes hands, it lets

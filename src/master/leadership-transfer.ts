@@ -49,8 +49,12 @@ export async function transferLeadership(parts: TransferParts, to: string | unde
 }
 
 /** Lets another master lead, if this one does, so that nobody has to miss it first. Tried once; never throws. */
-export async function handOver(journal: ReplicatedState, voters: number, logger: Logger): Promise<void> {
-  if (!journal.leadership().leading || voters === 1) return;
+export async function handOver(
+  journal: Pick<ReplicatedState, 'transferLeadership'> & Pick<TransferParts, 'status'>,
+  logger: Logger,
+): Promise<void> {
+  const { role, membership } = journal.status();
+  if (role !== 'leader' || membership.voters.length === 1) return;
   await journal.transferLeadership(undefined).catch((error: unknown) => {
     logger.warn({ err: error }, 'leadership was not handed over');
   });

@@ -173,7 +173,7 @@ export class Master implements Closeable {
     scope.onClose('client sessions', () => metadata.close());
     if (place.shared) scope.onClose('raft streams', () => transport.close());
     // First of all, because it needs the streams to the other masters, and clients are told meanwhile whom to ask.
-    scope.onClose('leadership', () => handOver(journal, journal.members.voters.length, logger));
+    scope.onClose('leadership', () => handOver(journal, logger));
     const fields = { name: quorum.name, id: member.id, clusterId, address: server.address, port: server.port };
     logger.info({ ...fields, folder: folder.path }, 'master serves');
     return new Master({ client: server.port, status: status.port }, clusterId, readiness, scope);

@@ -47,7 +47,8 @@ export const quorumOptions = {
     key: 'master.raft.lease-reads',
     doc:
       'Whether a leader answers reads without asking the others while these have promised not to replace it; for ' +
-      'machines that are never suspended, and the same on all masters: a dead leader is then replaced later',
+      'machines that are never suspended: a dead leader is then replaced later. Before it is switched off, or the ' +
+      'election timeout made shorter, a master must have been down for one election timeout',
     fallback: 'false',
   }),
   heartbeat: duration(

@@ -30,8 +30,6 @@ export interface SnapshotSourceParts {
 
 /** Each holds back what LevelDB could forget, and reads beside the work of the master. */
 const OPEN_MAX = 4;
-/** How often a state that is behind is waited for; each time a while, unless no leader is known. */
-const CATCH_UP_TRIES = 20;
 const IDLE_MS = 60_000;
 /** However busily it is read: by then the disk may be full of what it holds back. */
 const AGE_MAX_MS = 6 * 3600_000;
@@ -93,24 +91,12 @@ export class SnapshotSource implements SnapshotReader {
       throw new SluiceError('EXHAUSTED', `${OPEN_MAX} snapshots are being read from this master: try again later`);
     this.#opening += 1;
     try {
-      if (latest) await this.#caughtUp();
+      if (latest) await this.#parts.barrier();
     } finally {
       this.#opening -= 1;
     }
     // Whoever wants the latest keeps it: nobody goes on from there with the log.
     return this.#make(!latest);
-  }
-
-  /** Resolves when the state has all that was acknowledged before: a standby may be somewhat behind. */
-  async #caughtUp(): Promise<void> {
-    for (let left = CATCH_UP_TRIES; ; left -= 1) {
-      try {
-        await this.#parts.barrier();
-        return;
-      } catch (thrown) {
-        if (left <= 1 || !(thrown instanceof SluiceError && thrown.code === 'NOT_LEADER')) throw thrown;
-      }
-    }
   }
 
   read(id: string, after: string): Promise<SnapshotChunk> {

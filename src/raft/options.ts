@@ -23,7 +23,7 @@ export interface RaftLimits {
   /** Reads waiting for a position, in each of the places where they can wait. */
   readonly maxPendingReads: number;
   /**
-   * For so long, in ms of whatever clock, a node that heard a leader does not help to replace it: less than what
+   * For so long, in whole ms of whatever clock, a node that heard a leader does not help to replace it: less than what
    * `electionTicks` of its own take when these run fast. A leader serves reads without asking while a majority has
    * promised that. 0 promises nothing, and asks for each round of reads.
    */
@@ -67,7 +67,7 @@ export function checkOptions(options: RaftOptions): void {
   assert(options.maxPendingProposals > 0 && options.maxPendingBytes > 0, 'limits of proposals must be positive');
   assert(options.maxPendingProposals <= SIZE_HISTORY, `maxPendingProposals must be at most ${SIZE_HISTORY}`);
   assert(options.maxPendingReads > 0, 'maxPendingReads must be positive');
-  assert(options.leaseMs >= 0, 'leaseMs must not be negative');
+  assert(Number.isSafeInteger(options.leaseMs) && options.leaseMs >= 0, 'leaseMs must be a whole number from 0');
   assert(stored.commit <= stored.last.index, 'the stored log ends before its commit index');
   assert(applied <= stored.last.index, `the state machine is ahead of the log: ${applied} > ${stored.last.index}`);
   assert(applied >= stored.base.index, `the log begins at ${stored.base.index}, behind the applied index ${applied}`);

@@ -150,9 +150,9 @@ export class Raft {
 
   /**
    * Takes events in their order; what they cause leaves together. `timeMs`: of a monotonic clock, read when all of them
-   * were there; only leases look at it.
+   * were there; only leases look at it, and there is none without it.
    */
-  stepAll(events: readonly Event[], timeMs = 0): readonly Effect[] {
+  stepAll(events: readonly Event[], timeMs = Number.NaN): readonly Effect[] {
     const state = this.#state;
     if (state.halted !== undefined) return [];
     state.timeMs = timeMs;

@@ -197,7 +197,8 @@ export class MetadataChannel implements MasterLinkListener {
     this.#options.logger.debug({ master: link.address, err: error }, 'connection to a master broke');
     this.#links.delete(link.address);
     this.#lastError = error;
-    const hopeless = !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
+    const hopeless =
+      link.address === this.#masters.current && !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
     if (hopeless) this.#rejectAll(error);
     const owed = link.inFlight.all() as readonly Call[];
     const led = owed.some(({ anyMaster }) => !anyMaster);
@@ -244,7 +245,8 @@ export class MetadataChannel implements MasterLinkListener {
 
   #refused(link: MasterLink, call: Call, refusal: SluiceError): void {
     this.#lastError = refusal;
-    if (refusal.code === 'NOT_LEADER') {
+    // A standby that does not know this client's token is no better.
+    if (refusal.code === 'NOT_LEADER' || (call.anyMaster && refusal.code === 'UNAUTHENTICATED')) {
       if (call.anyMaster) this.#choice.failed(link.address);
       this.#toLeader(call);
       this.#pause(this.#masters.redirected(link.address, refusal.details));
@@ -474,6 +476,7 @@ export class MetadataChannel implements MasterLinkListener {
 
   #expire(call: Call): void {
     call.link?.cancel(call);
+    if (call.anyMaster && call.link !== undefined) this.#choice.failed(call.link.address);
     const waits = call.link !== undefined || call.sent ? '' : ' and was not sent';
     this.#settle(call);
     const last = this.#lastError === undefined ? '' : `; the last error was: ${this.#lastError.message}`;

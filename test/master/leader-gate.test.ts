@@ -106,7 +106,7 @@ describe('an operation', () => {
 });
 
 describe('a read of who takes the answer of any master', () => {
-  it.each(['NOT_LEADER', 'UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED'] as const)(
+  it.each(['NOT_LEADER', 'UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED', 'CORRUPT', 'INTERNAL'] as const)(
     'goes to the leader at once when it ends here with %s',
     async (code) => {
       state.lead(false, 'm2');
@@ -118,7 +118,7 @@ describe('a read of who takes the answer of any master', () => {
     },
   );
 
-  it.each(['NOT_FOUND', 'PERMISSION_DENIED', 'CORRUPT', 'CANCELLED'] as const)('ends here with %s', async (code) => {
+  it.each(['NOT_FOUND', 'PERMISSION_DENIED', 'CANCELLED'] as const)('ends here with %s', async (code) => {
     state.lead(false, 'm2');
     const refusal = new SluiceError(code, 'no');
     await expect(gate.standing(() => Promise.reject(refusal))).rejects.toBe(refusal);

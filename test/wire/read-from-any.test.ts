@@ -86,6 +86,17 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     expect([standby.asked, leader.asked]).toEqual([['exists?'], ['exists', 'exists']]);
   });
 
+  test('a standby that refuses this client does not end what the leader does for it', async () => {
+    const leader = await master(true);
+    const standby = own(await startMaster({}, { token: 'another-token' }));
+    const masters = [leader.running.address, standby.address];
+    const channel = own(openChannel(masters, { protocol, readFrom: 'any', random: SECOND }));
+    const all = ['/a', '/b', '/c'].map((path) => channel.call('makeDirectory', makeDirectory(path)));
+    await channel.call('exists', { path: '/' });
+    await Promise.all(all);
+    expect(leader.asked).toContain('exists');
+  });
+
   test('what the namespace refuses is not asked for again', async () => {
     const leader = await master(true);
     let asked = 0;
