@@ -34,15 +34,16 @@ import { openJournal, raftLimits } from './journal-open.ts';
 import { addressesIn, clientAddressesIn, clientAddressIn } from './journal-quorum.ts';
 import { handOver } from './leadership-transfer.ts';
 import { withWayOut } from './level-log-scan.ts';
+import { Lookout } from './lookout.ts';
 import { masterPlace } from './master-place.ts';
 import { splitAddress } from './member-addresses.ts';
 import { removedError } from './member-folder.ts';
 import { greetingOf } from './member-greeting.ts';
+import { MemberPlaces } from './member-places.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
 import { readinessOf } from './readiness.ts';
 import { MasterServices } from './services.ts';
 import { settleMember } from './settle-member.ts';
-import { StrayCheck } from './stray-check.ts';
 import { TimingCheck, timingOf } from './timing-check.ts';
 
 export interface MasterParts {
@@ -127,8 +128,11 @@ export class Master implements Closeable {
     const snapshots = snapshotService(() => opened?.journal.snapshots, clusterId);
     const timing = timingOf(quorum);
     const timingCheck = new TimingCheck(timing, logger);
+    const connected = (id: string) => transport.connected(id);
+    const places = new MemberPlaces({ id: member.id, clusterId, address: place.address, log: logger, connected });
     rising.hello = (sender) => {
       timingCheck.compare(sender);
+      places.claim(sender);
       return greetingOf(member, place, timing, opened?.journal);
     };
     raftServer.offer([...betweenMasters, snapshots]);
@@ -139,20 +143,20 @@ export class Master implements Closeable {
     const left = () => void leave(folder, member).then((error) => journal.fail(error));
     const journal: Journal = scope.own(
       'journal',
-      await startJournal(parts, folder, transport, member, { changed, left }),
+      await startJournal(parts, folder, { transport, places }, member, { changed, left }),
     );
     changed();
     rising.readiness = readinessOf(journal, service.rootUfs);
     const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, timing, journal));
     const services = scope.own(
       'services',
-      newServices(parts, journal, { digests, clusterId, masters, hello: greetAt }),
+      newServices(parts, journal, { digests, clusterId, masters, places, hello: greetAt }),
     );
     opened = { journal, services };
     const addresses = () => [...new Set([...addressesIn(journal.members).values(), ...place.others.values()])];
-    const stray = { id: member.id, clusterId, journal, timers, log: logger, addresses, hello: greetAt, left };
-    const check = new StrayCheck(stray);
-    scope.onClose('stray check', () => check.close());
+    const around = { id: member.id, clusterId, journal, places, addresses, hello: greetAt, left };
+    const lookout = new Lookout({ ...around, timers, log: logger });
+    scope.onClose('lookout', () => lookout.close());
     void timingCheck.ask(addresses(), greetAt);
 
     const { handlers, workers, admin, membership } = services;
@@ -223,7 +227,7 @@ async function serve(
 function startJournal(
   parts: MasterParts,
   folder: DataFolder,
-  transport: RaftTransport,
+  { transport, places }: { readonly transport: RaftTransport; readonly places: MemberPlaces },
   { id, birth, clusterId }: BornBinding,
   ends: MembershipEnds,
 ): Promise<Journal> {
@@ -240,9 +244,12 @@ function startJournal(
     logger,
     metrics,
     connect: (listener, addresses) => {
-      transport.start(listener, addresses);
+      transport.start(
+        listener,
+        places.follow(addresses, (dialled) => transport.setPeers(dialled)),
+      );
       const setPeers = (peers: ReadonlyMap<string, string>): void => {
-        transport.setPeers(peers);
+        places.membership(peers);
         ends.changed();
       };
       return { send: (to, message) => transport.send(to, message), setPeers };
@@ -272,13 +279,14 @@ interface Reach {
   readonly masters: MasterDirectory;
   readonly clusterId: string;
   readonly digests: DigestExchange;
+  readonly places: MemberPlaces;
   hello(address: string): Promise<Greeting>;
 }
 
 function newServices(
   parts: MasterParts,
   state: Journal,
-  { clusterId, digests, masters, hello }: Reach,
+  { clusterId, digests, masters, places, hello }: Reach,
 ): MasterServices {
   const { service, openUfs, version, clock, timers, logger, metrics } = parts;
   return new MasterServices({
@@ -288,6 +296,7 @@ function newServices(
     limits: raftLimits(parts.quorum),
     tickMs: parts.quorum.tick,
     hello,
+    moved: () => places.moved,
     masters: () => masters.addresses,
     view: () => state.state.view(),
     ask: (address, index) => digests.ask(address, index),

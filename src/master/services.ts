@@ -19,6 +19,7 @@ import { whileLeading } from './leader-service.ts';
 import { type MembershipControl, MembershipService } from './membership-service.ts';
 import { metadataHandlers } from './metadata-service.ts';
 import { MountedChanges } from './mounted-changes.ts';
+import { MovedMembers, type MovedMembersParts } from './moved-members.ts';
 import { OperationMetrics } from './operation-metrics.ts';
 import type { serviceOptions } from './options.ts';
 import { PathLocks } from './path-locks.ts';
@@ -32,7 +33,9 @@ import { UfsRegistry } from './ufs-registry.ts';
 import { UfsSync } from './ufs-sync.ts';
 import { WorkerRegistry } from './worker-registry.ts';
 
-export interface ServicesParts extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'stop' | 'condemn'> {
+export interface ServicesParts
+  extends Pick<DivergenceCheckParts, 'self' | 'view' | 'ask' | 'stop' | 'condemn'>,
+    Pick<MovedMembersParts, 'moved'> {
   readonly state: ReplicatedState;
   readonly journal: MembershipControl;
   readonly clusterId: string;
@@ -125,12 +128,14 @@ export class MasterServices implements Closeable {
     this.membership = new MembershipService({ ...parts, cluster: options.cluster, gate });
     this.admin = new AdminService({ state, gate, workers: this.workers, clock, version });
     const placement = new LeaderPlacement(parts);
+    const moved = new MovedMembers(parts);
     const purger = new Purger({ state, system, clock, timers, log, metrics });
     const sweeper = new SessionSweeper({ state, system, timers, log, idleMs: options.sessionIdle });
     const group = options.supergroup === '' ? system.user : options.supergroup;
     const bootstrap = new Bootstrap({ state, mounted, system, timers, log, clusterId, group, root: parts.root });
     this.#closing = [
       () => placement.close(),
+      () => moved.close(),
       () => this.divergence.close(),
       () => bootstrap.close(),
       () => sweeper.close(),

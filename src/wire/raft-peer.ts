@@ -63,6 +63,11 @@ export class RaftPeer {
     return this.#options.address;
   }
 
+  /** The member there has accepted the stream. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
   /** @returns false when it was dropped. */
   send(message: Message): boolean {
     const bytes = raftFrameBytes(message);

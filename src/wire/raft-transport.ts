@@ -114,6 +114,11 @@ export class RaftTransport implements Transport {
     return (this.#peers.get(member) ?? this.#guests.get(member))?.address;
   }
 
+  /** Whether a member has accepted our stream where it is dialled. */
+  connected(member: NodeId): boolean {
+    return this.#peers.get(member)?.connected ?? false;
+  }
+
   send(to: NodeId, message: Message): boolean {
     const peer = this.#peers.get(to) ?? this.#guests.get(to);
     const sent = peer?.send(message) ?? false;
