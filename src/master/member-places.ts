@@ -21,11 +21,15 @@ const CLAIMS_MAX = 16;
 /**
  * Where members are dialled: where the membership has them, but for those that came back elsewhere. Such a place counts
  * when the member itself answers there and names it as its own, while nobody of its id answers at the place that is
- * known; and until the membership says something new of it. What is configured, or claimed, only tells where to ask.
+ * known; and until the membership says something new of it. What is configured, or claimed, only tells where to ask. A
+ * member that was met where the membership has it has not moved when only its own name for that place can be reached:
+ * then a link is broken.
  */
 export class MemberPlaces {
   readonly #parts: MemberPlacesParts;
   readonly #found = new Map<NodeId, FoundPlace>();
+  /** How members that were met where the membership has them call that place. */
+  readonly #names = new Map<NodeId, string>();
   readonly #claims = new Set<string>();
   #membership: ReadonlyMap<NodeId, string> = new Map();
   #dial: (addresses: ReadonlyMap<NodeId, string>) => void = () => undefined;
@@ -48,7 +52,11 @@ export class MemberPlaces {
 
   /** The membership has its members there. */
   membership(addresses: ReadonlyMap<NodeId, string>): void {
-    for (const id of this.#found.keys()) if (addresses.get(id) !== this.#membership.get(id)) this.#found.delete(id);
+    for (const [id, known] of this.#membership) {
+      if (addresses.get(id) === known) continue;
+      this.#found.delete(id);
+      this.#names.delete(id);
+    }
     this.#membership = addresses;
     this.#dial(this.#dialled());
   }
@@ -56,8 +64,9 @@ export class MemberPlaces {
   /** A master that said hello to this one. Where it says that it is will be asked who is there. */
   claim({ id, clusterId, address, removed }: Greeting): void {
     const known = this.#dialled().get(id);
-    if (clusterId !== this.#parts.clusterId || removed || known === undefined || known === address) return;
-    if (this.#claims.size < CLAIMS_MAX && !this.#parts.connected(id)) this.#claims.add(address);
+    if (clusterId !== this.#parts.clusterId || removed || known === undefined) return;
+    if (known === address || this.#names.get(id) === address) return;
+    if (this.#claims.size < CLAIMS_MAX) this.#claims.add(address);
   }
 
   /** Claims that came since this was called last. */
@@ -70,14 +79,18 @@ export class MemberPlaces {
   /** What was heard in one round, by the addresses that were asked, those of the membership among them. */
   heard(answers: ReadonlyMap<string, Greeting>): void {
     for (const [id, known] of this.#membership) {
-      if (this.#parts.connected(id)) continue;
       const said = [...answers].filter(([, each]) => this.#isSaidBy(id, each));
-      if (said.some(([address]) => address === known)) this.#found.delete(id);
-      else
+      const there = said.find(([address]) => address === known);
+      if (there !== undefined) {
+        this.#names.set(id, there[1].address);
+        this.#found.delete(id);
+      } else if (!this.#parts.connected(id)) {
+        const own = said.filter(([address, each]) => each.address === address).map(([, each]) => each);
         this.#take(
           id,
-          said.filter(([address, each]) => each.address === address).map(([, each]) => each),
+          own.filter(({ address }) => address !== this.#names.get(id)),
         );
+      }
     }
     this.#dial(this.#dialled());
   }

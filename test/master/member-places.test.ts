@@ -56,8 +56,6 @@ test.each<[string, Map<string, Greeting>]>([
 
 test('a member that is connected stays, whoever claims to be it', () => {
   const { made, dialledNow } = places(['b@1']);
-  made.claim(said('b@1', 'b:2'));
-  expect(made.takeClaims()).toEqual([]);
   made.heard(answers(['b:2', said('b@1', 'b:2')]));
   expect([dialledNow('b@1'), made.moved.size]).toEqual(['b:1', 0]);
 });
@@ -76,4 +74,15 @@ test('only places of members that are not known yet are asked, a claim alone cha
   expect(made.takeClaims()).toEqual(['b:2']);
   expect(made.takeClaims()).toEqual([]);
   expect(dialledNow('b@1')).toBe('b:1');
+});
+
+test('a member that calls the place where it is known otherwise has not moved when only that name is reached', () => {
+  const { made, dialledNow } = places();
+  made.heard(answers(['b:1', said('b@1', 'name:1')]));
+  made.claim(said('b@1', 'name:1'));
+  expect(made.takeClaims()).toEqual([]);
+  made.heard(answers(['name:1', said('b@1', 'name:1')]));
+  expect([dialledNow('b@1'), made.moved.size]).toEqual(['b:1', 0]);
+  made.heard(answers(['b:2', said('b@1', 'b:2')]));
+  expect(dialledNow('b@1')).toBe('b:2');
 });
