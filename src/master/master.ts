@@ -147,7 +147,11 @@ export class Master implements Closeable {
     );
     changed();
     rising.readiness = readinessOf(journal, service.rootUfs);
-    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, timing, journal));
+    const greetAt = async (address: string) => {
+      const greeting = await greet(parts, address, greetingOf(member, place, timing, journal));
+      places.met(address, greeting);
+      return greeting;
+    };
     const services = scope.own(
       'services',
       newServices(parts, journal, { digests, clusterId, masters, places, hello: greetAt }),

@@ -69,6 +69,12 @@ export class MemberPlaces {
     if (this.#claims.size < CLAIMS_MAX) this.#claims.add(address);
   }
 
+  /** A master said hello that was asked at `address`. */
+  met(address: string, said: Greeting): void {
+    if (this.#membership.get(said.id) === address && this.#isSaidBy(said.id, said))
+      this.#names.set(said.id, said.address);
+  }
+
   /** Claims that came since this was called last. */
   takeClaims(): readonly string[] {
     const claims = [...this.#claims];
@@ -80,11 +86,8 @@ export class MemberPlaces {
   heard(answers: ReadonlyMap<string, Greeting>): void {
     for (const [id, known] of this.#membership) {
       const said = [...answers].filter(([, each]) => this.#isSaidBy(id, each));
-      const there = said.find(([address]) => address === known);
-      if (there !== undefined) {
-        this.#names.set(id, there[1].address);
-        this.#found.delete(id);
-      } else if (!this.#parts.connected(id)) {
+      if (said.some(([address]) => address === known)) this.#found.delete(id);
+      else if (!this.#parts.connected(id)) {
         const own = said.filter(([address, each]) => each.address === address).map(([, each]) => each);
         this.#take(
           id,
