@@ -127,7 +127,7 @@ export class Master implements Closeable {
     const betweenMasters = [transport.service, digests.service((index) => digestOf(opened?.services, index))];
     const snapshots = snapshotService(() => opened?.journal.snapshots, clusterId);
     const timing = timingOf(quorum);
-    const timingCheck = new TimingCheck(timing, logger);
+    const timingCheck = new TimingCheck(timing, clusterId, logger);
     const connected = (id: string) => transport.connected(id);
     const places = new MemberPlaces({ id: member.id, clusterId, address: place.address, log: logger, connected });
     rising.hello = (sender) => {

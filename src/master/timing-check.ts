@@ -14,18 +14,20 @@ export function timingOf({ electionTimeout, heartbeat }: ValuesOf<typeof quorumO
  */
 export class TimingCheck {
   readonly #own: RaftTiming;
+  readonly #clusterId: string;
   readonly #log: Logger;
   /** What was warned of. */
   readonly #different = new Map<NodeId, string>();
 
-  constructor(own: RaftTiming, log: Logger) {
+  constructor(own: RaftTiming, clusterId: string, log: Logger) {
     this.#own = own;
+    this.#clusterId = clusterId;
     this.#log = log;
   }
 
-  /** Compares with what another master says of itself, and warns of each difference once. */
-  compare({ id, timing }: Greeting): void {
-    if (timing === undefined) return;
+  /** Compares with what another master of this cluster says of itself, and warns of each difference once. */
+  compare({ id, clusterId, timing }: Greeting): void {
+    if (timing === undefined || clusterId !== this.#clusterId) return;
     const [own, theirs] = [textOf(this.#own), textOf(timing)];
     if (theirs === own || this.#different.get(id) === theirs) return;
     this.#different.set(id, theirs);
