@@ -157,7 +157,7 @@ export class World {
     this.limits = { ...(small ? SMALL_LIMITS : {}), ...(this.faults.leases ? LEASES : {}) };
     const founders = membershipOf(Array.from({ length: this.faults.nodes }, (_, i) => `n${i + 1}`));
     this.checker = new Checker(this.#disks, founders, { ...DEFAULT_RAFT_LIMITS, ...this.limits });
-    this.checker.leaseHolders = () => this.ids.filter((id) => this.members.get(id)?.holdsLease);
+    this.checker.leaseHolders = () => this.#leaseHolders();
     for (const _ of founders.voters) this.join(founders);
     this.#callers = Array.from({ length: CALLERS }, (_, i) => new NamespaceClient(this, this.#history, i));
     this.network = new SimNetwork(this.agenda, this.random, this.faults, this.coverage, ({ from, to, message }) => {
@@ -208,6 +208,11 @@ export class World {
     this.#disks.set(id, member.disk);
     this.#accepted.set(id, new Map());
     return member;
+  }
+
+  #leaseHolders(): { readonly id: NodeId; readonly term: Term }[] {
+    const holders = [...this.members.values()].filter(({ holdsLease }) => holdsLease);
+    return holders.map((member) => ({ id: member.id, term: member.status()?.term ?? 0 }));
   }
 
   /** Whether an entry says something to the state machine. */
