@@ -4,6 +4,8 @@ import { type ErrorDetails, SluiceError } from '../model/errors.ts';
 
 const BACKOFF_FIRST_MS = 10;
 const BACKOFF_MAX_MS = 50;
+/** A master that failed is not tried again for so many changes of mind, about 200 ms, while there are others. */
+const AVOIDED_HOPS = 8;
 const ADDRESS = /^.+:\d{1,5}$/;
 /** More masters than any cluster has. */
 const LEARNED_MAX = 64;
@@ -19,7 +21,8 @@ export class MasterList {
   readonly #configured: readonly string[];
   #addresses: readonly string[];
   readonly #random: Random;
-  readonly #failed = new Set<string>();
+  /** By address: `#hops` when it failed. */
+  readonly #failed = new Map<string, number>();
   #current: string;
   /** Changes of mind since a master answered. */
   #hops = 0;
@@ -74,7 +77,7 @@ export class MasterList {
     for (const address of former) stays.add(address);
     const present = this.#addresses.filter((address) => stays.has(address));
     this.#addresses = [...new Set([...present, ...known])];
-    for (const address of this.#failed) if (!this.#addresses.includes(address)) this.#failed.delete(address);
+    for (const address of this.#failed.keys()) if (!this.#addresses.includes(address)) this.#failed.delete(address);
   }
 
   /**
@@ -92,7 +95,7 @@ export class MasterList {
 
   /** `from` cannot be reached, or does not answer. @returns as `redirected`. */
   failed(from: string): number | undefined {
-    this.#failed.add(from);
+    this.#failed.set(from, this.#hops);
     if (this.#addresses.every((address) => this.#failed.has(address))) this.#failed.clear();
     return from === this.#current ? this.#moveTo(this.#after(from)) : undefined;
   }
@@ -107,8 +110,16 @@ export class MasterList {
   }
 
   #after(address: string): string {
-    const next = this.#addresses[(this.#addresses.indexOf(address) + 1) % this.#addresses.length];
+    const at = this.#addresses.indexOf(address) + 1;
+    const order = [...this.#addresses.slice(at), ...this.#addresses.slice(0, at)];
+    // Others name a leader that hangs until they miss it, too; to dial it meanwhile would take longer than an election.
+    const next = order.find((each) => each !== address && !this.#hasJustFailed(each)) ?? order[0];
     assert(next !== undefined, 'the list of masters is not empty');
     return next;
+  }
+
+  #hasJustFailed(address: string): boolean {
+    const hops = this.#failed.get(address);
+    return hops !== undefined && this.#hops - hops < AVOIDED_HOPS;
   }
 }

@@ -224,8 +224,10 @@ test('the master to ask', () => {
   // A hint to the one that just failed is not followed.
   expect(list.redirected('a:1', { leader: 'c:1' })).toBe(10);
   expect(list.current).toBe('b:1');
+  // Nor is that one the next in turn.
   expect(list.redirected('b:1', {})).toBe(20);
-  expect(list.redirected('c:1', { leader: 'x:9' })).toBe(40);
+  expect(list.current).toBe('a:1');
+  expect(list.redirected('a:1', { leader: 'x:9' })).toBe(40);
   expect(list.current).toBe('x:9');
   expect(list.failed('x:9')).toBe(50);
   expect(list.current).toBe('a:1');
@@ -233,6 +235,18 @@ test('the master to ask', () => {
   list.answered('b:1');
   expect(list.redirected('b:1', { leader: 'c:1' })).toBe(0);
   expect(list.current).toBe('c:1');
+});
+
+test('a master that failed is passed over for a while, and then tried again', () => {
+  const list = new MasterList(['a:1', 'b:1', 'c:1'], { next: () => 1 });
+  list.failed('a:1');
+  const asked: string[] = [];
+  for (let i = 0; i < 12; i += 1) {
+    asked.push(list.current);
+    list.redirected(list.current, { leader: 'a:1' });
+  }
+  expect(asked.slice(0, 8)).not.toContain('a:1');
+  expect(asked).toContain('a:1');
 });
 
 test('when all failed, hints are followed again', () => {
