@@ -2,7 +2,7 @@ import { renewLease } from './lease-reads.ts';
 import { quorumValue } from './quorum.ts';
 import { becomeFollower } from './role.ts';
 import { isVoter, type RaftState } from './state.ts';
-import { expireTransfer, resign } from './transfer.ts';
+import { resign, tickTransfer } from './transfer.ts';
 
 /** How much longer a write may take when the disks of the others are no faster. */
 const ALL_SLOW = 8;
@@ -27,7 +27,7 @@ export function tickLeader(state: RaftState): void {
     resign(state);
     return;
   }
-  expireTransfer(state);
+  tickTransfer(state);
   if (now % options.heartbeatTicks !== 0) return;
   renewLease(state);
   for (const progress of state.peers.values()) progress.heartbeatDue = true;

@@ -17,15 +17,21 @@ export function pursueTransfer(state: RaftState): void {
   if (transfer === undefined || transfer.asked || state.peers.get(transfer.to)?.match !== log.last.index) return;
   transfer.asked = true;
   state.lease.giveUp();
-  send(state, transfer.to, { kind: 'timeoutNow', term: state.ballot.term });
+  askToCampaign(state, transfer.to);
   emit(state, { kind: 'handingOver', to: transfer.to });
 }
 
-/** After an election timeout the successor is taken for unable, and this node leads on. */
-export function expireTransfer(state: RaftState): void {
-  if (state.transfer === undefined || state.now < state.transfer.deadline) return;
-  state.transfer = undefined;
-  emit(state, { kind: 'handingOver', to: undefined });
+/**
+ * Time passed while leadership is handed over: the successor is asked again, because nobody is served until it has
+ * heard; after an election timeout it is taken for unable, and this node leads on.
+ */
+export function tickTransfer(state: RaftState): void {
+  const { transfer } = state;
+  if (transfer === undefined) return;
+  if (state.now >= transfer.deadline) {
+    state.transfer = undefined;
+    emit(state, { kind: 'handingOver', to: undefined });
+  } else if (transfer.asked) askToCampaign(state, transfer.to);
 }
 
 /** This node's disk hangs: let the voter that holds most of the log campaign, and do not lead on. */
@@ -38,6 +44,10 @@ export function resign(state: RaftState): void {
     best = peer;
     held = progress.match;
   }
-  if (best !== undefined) send(state, best, { kind: 'timeoutNow', term: state.ballot.term });
+  if (best !== undefined) askToCampaign(state, best);
   becomeFollower(state, undefined);
+}
+
+function askToCampaign(state: RaftState, successor: NodeId): void {
+  send(state, successor, { kind: 'timeoutNow', term: state.ballot.term });
 }

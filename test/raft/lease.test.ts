@@ -67,7 +67,7 @@ describe('a leader', () => {
     expect(read(leader, 101)).toBe('by a round');
     three.tick(electionTicks - 2, ['a']);
     expect(leader.status.role).toBe('leader');
-    three.heal();
+    three.heal().isolate('b');
     leader.timeMs = 300;
     three.tick(2 * heartbeatTicks);
     expect(leader.status).toMatchObject({ role: 'leader', transferringTo: undefined });

@@ -48,6 +48,14 @@ describe('leadership transfer', () => {
     expect(leader.propose().effectsOf('settle').at(-1)).toMatchObject({ fate: 'accepted' });
   });
 
+  test('asks again each tick, so that one lost message does not leave everybody without a leader', () => {
+    const three = cluster();
+    transfer(three, 'c').isolate('c').settle().heal();
+    expect(three.leaders).toEqual(['a']);
+    three.tick(1);
+    expect(three.leaders).toEqual(['c']);
+  });
+
   test('tells whom it has asked, and that it leads on when nobody took over', () => {
     const three = cluster();
     const leader = transfer(three, 'c').isolate('c').settle().node('a');
