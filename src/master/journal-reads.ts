@@ -8,6 +8,8 @@ import type { JournalMetrics } from './journal-metrics.ts';
 export interface Reader {
   /** Waits however long it takes. */
   readonly patient: boolean;
+  /** Hears what has to be applied before it may read. */
+  readonly named?: ((index: LogIndex) => void) | undefined;
   resolve(): void;
   reject(error: SluiceError): void;
 }
@@ -69,7 +71,9 @@ export class JournalReads {
   /** The readers behind `token` may read when `index` is applied. */
   answered(token: ReadToken, index: LogIndex): void {
     const asked = this.#take(token);
-    if (asked !== undefined) this.#ready.push({ index, ...asked });
+    if (asked === undefined) return;
+    for (const reader of asked.readers) reader.named?.(index);
+    this.#ready.push({ index, ...asked });
   }
 
   failed(token: ReadToken, error: SluiceError): void {

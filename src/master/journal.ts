@@ -175,15 +175,15 @@ export class Journal implements ReplicatedState, TransportListener, Closeable {
     return this.#barrier;
   }
 
-  /** As `barrier`, however long this master takes to get there. */
-  patientBarrier(): Promise<void> {
-    return this.#freshness(true);
+  /** As `barrier`, however long this master takes to get there; `named` hears how far that is. */
+  patientBarrier(named?: (index: LogIndex) => void): Promise<void> {
+    return this.#freshness(true, named);
   }
 
-  #freshness(patient: boolean): Promise<void> {
+  #freshness(patient: boolean, named?: (index: LogIndex) => void): Promise<void> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     return new Promise((resolve, reject) => {
-      this.#reads.add({ resolve, reject, patient });
+      this.#reads.add({ resolve, reject, patient, named });
       this.#schedule();
     });
   }
