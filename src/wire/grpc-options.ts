@@ -27,6 +27,12 @@ export const KEEPALIVE_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.keepalive_timeout_ms': 2000,
 });
 
+/** For connections that nobody may use for a long time: who holds them learns in time that the peer is gone. */
+export const IDLE_KEEPALIVE_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+});
+
 /**
  * Options of every server. A client that does not answer a ping for five seconds loses its streams. Channelz stays on:
  * without it `forceShutdown` of grpc-js 1.14 forgets the open connections and leaves them standing.

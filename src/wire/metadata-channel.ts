@@ -11,6 +11,7 @@ import type { SessionReply } from './codec/session-frame.ts';
 import { checkPrincipal } from './credentials.ts';
 import { isTransportError } from './grpc-status.ts';
 import type { MasterCall, MasterLink, MasterLinkListener } from './master-link.ts';
+import { MasterLinks } from './master-links.ts';
 import { MasterList } from './master-list.ts';
 import { CLIENT_TOTAL_WEIGHT_MAX, CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
 import { ReadChoice } from './read-choice.ts';
@@ -84,8 +85,7 @@ export class MetadataChannel implements MasterLinkListener {
   readonly #masters: MasterList;
   /** Of reads that any master may answer. */
   readonly #choice: ReadChoice;
-  /** Connections by address: to the current master, to that of reads, and to former ones that still owe answers. */
-  readonly #links = new Map<string, MasterLink>();
+  readonly #links: MasterLinks;
   readonly #calls = new Map<number, Call>();
   #queue: Call[] = [];
   /** Goes before `#queue`. */
@@ -110,6 +110,8 @@ export class MetadataChannel implements MasterLinkListener {
     this.#clock = options.clock;
     this.#masters = new MasterList(options.masters, options.random);
     this.#choice = new ReadChoice(options.clock, options.random);
+    const dial = (address: string): MasterLink => this.#dial(address);
+    this.#links = new MasterLinks(options.timers, () => this.#masters.addresses, dial);
   }
 
   /**
@@ -162,8 +164,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#closed = true;
     this.#cancelPause?.();
     this.#cancelSweep?.();
-    for (const link of this.#links.values()) link.close();
-    this.#links.clear();
+    this.#links.close();
     this.#rejectAll(new SluiceError('CANCELLED', 'The connection to the masters was closed'));
     return Promise.resolve();
   }
@@ -189,18 +190,18 @@ export class MetadataChannel implements MasterLinkListener {
         this.#done(call, reply.name, reply.body);
       }
     }
-    if (answered) this.#trim();
+    if (answered) this.#links.answered((address) => this.#asks(address));
     this.#scheduleFlush();
   }
 
   linkClosed(link: MasterLink, error: SluiceError): void {
     this.#options.logger.debug({ master: link.address, err: error }, 'connection to a master broke');
-    this.#links.delete(link.address);
-    this.#lastError = error;
+    this.#links.forget(link);
+    const owed = link.inFlight.all() as readonly Call[];
+    if (owed.length > 0 || this.#asks(link.address)) this.#lastError = error;
     const hopeless =
       link.address === this.#masters.current && !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
     if (hopeless) this.#rejectAll(error);
-    const owed = link.inFlight.all() as readonly Call[];
     const led = owed.some(({ anyMaster }) => !anyMaster);
     for (const call of owed) {
       if (call.settled) continue;
@@ -210,7 +211,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#choice.failed(link.address);
     const delayMs = this.#masters.failed(link.address);
     // It served until now, and any of the others may be the next to: they are dialed beside each other.
-    if (led && !hopeless) for (const address of this.#masters.notFailed()) this.#linkTo(address);
+    if (led && !hopeless) for (const address of this.#masters.notFailed()) this.#links.to(address);
     this.#pause(delayMs);
   }
 
@@ -359,7 +360,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (this.#again.length > 0) this.#queue = this.#again.concat(this.#queue);
     this.#again = [];
     if (this.#queue.length === 0) return;
-    const link = this.#linkTo(this.#masters.current);
+    const link = this.#links.to(this.#masters.current);
     if (!link.usable) return;
     const { batch, rest } = this.#take(link, this.#queue);
     this.#queue = rest;
@@ -370,7 +371,7 @@ export class MetadataChannel implements MasterLinkListener {
   #flushReads(): void {
     const { addresses, current } = this.#masters;
     const chosen = this.#choice.choose(addresses);
-    const link = chosen === undefined || chosen === current ? undefined : this.#linkTo(chosen);
+    const link = chosen === undefined || chosen === current ? undefined : this.#links.to(chosen);
     if (link?.usable) {
       const { batch, rest } = this.#take(link, this.#reads);
       this.#reads = rest;
@@ -413,32 +414,21 @@ export class MetadataChannel implements MasterLinkListener {
     return false;
   }
 
-  #linkTo(address: string): MasterLink {
-    const present = this.#links.get(address);
-    if (present !== undefined) return present;
+  #dial(address: string): MasterLink {
     const options = {
       address,
       token: this.#options.token,
       connectTimeoutMs: this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       silenceMs: this.#options.silenceMs ?? SILENCE_MS,
     };
-    const link =
-      this.#options.protocol === 'unary'
-        ? new UnaryLink(options, this.#options, this)
-        : new StreamLink(options, this.#options.principal, this.#options, this);
-    this.#links.set(address, link);
-    return link;
+    return this.#options.protocol === 'unary'
+      ? new UnaryLink(options, this.#options, this)
+      : new StreamLink(options, this.#options.principal, this.#options, this);
   }
 
-  /** Closes connections that are not used any more and owe nothing. */
-  #trim(): void {
-    if (this.#links.size < 2) return;
-    for (const [address, link] of this.#links) {
-      const used = address === this.#masters.current || address === this.#choice.current;
-      if (used || link.inFlight.size > 0) continue;
-      link.close();
-      this.#links.delete(address);
-    }
+  /** Whether operations go to `address` at present. */
+  #asks(address: string): boolean {
+    return address === this.#masters.current || address === this.#choice.current;
   }
 
   /** Waits before the next master is asked. */

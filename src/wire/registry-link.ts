@@ -1,6 +1,6 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
 import type { CancelTimer, Timers } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
+import { type Random, randomInt } from '../base/random.ts';
 import type { Logger } from '../host/logger.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { WorkerRegistration } from '../model/worker.ts';
@@ -40,6 +40,9 @@ const CONNECT_TIMEOUT_MS = 1000;
 const REGISTER_TIMEOUT_MS = 10_000;
 const QUEUED_BYTES_MAX = 16 * 2 ** 20;
 const REFUSED_WAIT_MS = 1000;
+/** A new leader serves the clients that wait for it first: all workers would come at that moment. */
+const REJOIN_MIN_MS = 50;
+const REJOIN_MAX_MS = 150;
 
 /** A worker's stream to the leader, whoever that is: opened anew, with a registration, whenever it breaks. */
 export class RegistryLink {
@@ -146,7 +149,8 @@ export class RegistryLink {
       error.code === 'NOT_LEADER' ? this.#masters.redirected(address, error.details) : this.#masters.failed(address);
     const refused = error.code === 'UNAUTHENTICATED' || error.code === 'INVALID_ARGUMENT';
     this.#say(error, address, wasRegistered, refused);
-    this.#cancelTimer = this.#options.timers.after(refused ? REFUSED_WAIT_MS : (waitMs ?? 0), () => this.#dial());
+    const pauseMs = wasRegistered ? randomInt(this.#options.random, REJOIN_MIN_MS, REJOIN_MAX_MS) : (waitMs ?? 0);
+    this.#cancelTimer = this.#options.timers.after(refused ? REFUSED_WAIT_MS : pauseMs, () => this.#dial());
     if (wasRegistered) this.#listener.lost();
   }
 

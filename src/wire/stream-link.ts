@@ -14,7 +14,7 @@ import {
 } from './codec/session-frame.ts';
 import { callMetadata } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
-import { CLIENT_OPTIONS, sameBytes } from './grpc-options.ts';
+import { CLIENT_OPTIONS, IDLE_KEEPALIVE_OPTIONS, sameBytes } from './grpc-options.ts';
 import { fromGrpcStatus } from './grpc-status.ts';
 import {
   CallsInFlight,
@@ -71,7 +71,10 @@ export class StreamLink implements MasterLink {
     this.#timers = host.timers;
     this.#heardMs = this.#clock.monotonicMs();
     this.#tickMs = this.#heardMs;
-    this.#client = new Client(this.address, credentials.createInsecure(), CLIENT_OPTIONS);
+    this.#client = new Client(this.address, credentials.createInsecure(), {
+      ...CLIENT_OPTIONS,
+      ...IDLE_KEEPALIVE_OPTIONS,
+    });
     const path = MetadataServiceService.session.path;
     this.#stream = this.#client.makeBidiStreamRequest(path, sameBytes, sameBytes, callMetadata(options.token));
     this.#stream.on('metadata', () => this.#connect());

@@ -76,6 +76,8 @@ export interface Running {
   readonly address: string;
   readonly server: GrpcServer;
   readonly logger: MemoryLogger;
+  /** Sessions that are open. */
+  sessions(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -90,12 +92,17 @@ export async function startMaster(
   options: { readonly token?: string; readonly port?: number } = {},
 ): Promise<Running> {
   const logger = new MemoryLogger();
-  const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger, metrics: new Metrics() });
+  const metrics = new Metrics();
+  const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger, metrics });
   const server = await serve(metadata.service, options.token, options.port);
   return {
     address: server.address,
     server,
     logger,
+    async sessions() {
+      const [, count] = /^sluice_wire_session_streams (\d+)$/m.exec(await metrics.text()) ?? [];
+      return Number(count);
+    },
     async close() {
       metadata.close();
       await server.close();
