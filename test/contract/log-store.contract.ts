@@ -271,6 +271,33 @@ export function logStoreContract(name: string, make: () => Promise<LogStoreFixtu
       }),
     );
 
+    test(
+      'shares no memory with whoever writes or reads',
+      withStore(async (fixture) => {
+        const store = fixture.open();
+        await store.open();
+        const [given, config] = [entries(1, 40, 1), { ...entry(41, 1, 300), kind: 'config' as const }];
+        await store.write({ entries: [...given, config], commit: 0 });
+        await store.write({ entries: entries(42, 44, 1), commit: 0 });
+        for (const { bytes } of [...given, config]) bytes.fill(0xee);
+        const asWritten = plain([
+          ...entries(1, 40, 1),
+          { ...entry(41, 1, 300), kind: 'config' },
+          ...entries(42, 44, 1),
+        ]);
+        for (let round = 0; round < 2; round += 1) {
+          const read = await store.read(1, 44, 1 << 20);
+          expect(plain(read)).toEqual(asWritten);
+          for (const { bytes } of read) bytes.fill(0xdd);
+        }
+        await store.close();
+        const again = fixture.open();
+        expect(plain((await again.open()).configs)).toEqual(asWritten.slice(40, 41));
+        expect(plain(await again.read(1, 44, 1 << 20))).toEqual(asWritten);
+        await again.close();
+      }),
+    );
+
     test('random writes, truncations, compactions and restarts agree with an array', async () => {
       const step = fc.oneof(
         {

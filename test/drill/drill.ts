@@ -52,6 +52,8 @@ export interface DrillOptions {
   readonly faults: readonly Fault[];
   /** Writers that run all the time. */
   readonly writers: number;
+  /** They create empty files, which is work for nobody but the masters; there are no workers. */
+  readonly empty?: boolean;
   /** How many masters. */
   readonly masters?: number;
   /** Further options of all processes, by key. */
@@ -86,8 +88,8 @@ const SETTLE_MS = 60_000;
 const BURST_LANES = 128;
 /** Gives rows some weight. */
 const LONG_SUFFIX = '-long'.repeat(40);
-/** Of no bytes. */
-const NOTHING = digestOf(new Uint8Array(0));
+const NO_CONTENT = new Uint8Array(0);
+const NOTHING = digestOf(NO_CONTENT);
 
 /**
  * Writers create files with content while the masters suffer, again and again. Afterwards every acknowledged file must
@@ -107,7 +109,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
     cluster = await ProcessCluster.start({
       folder,
       masters: options.masters ?? 3,
-      workers: 2,
+      workers: options.empty === true ? 0 : 2,
       settings: Object.assign(
         { 'master.root.ufs': `file://${storage}` },
         ...options.faults.map(({ settings }) => settings ?? {}),
@@ -170,7 +172,10 @@ async function underLoad(
   };
   try {
     await files.mkdir('/drill');
-    const writers = Array.from({ length: options.writers }, (_, lane) => write(files, ledger, lane, stop.signal));
+    const contentOf = options.empty === true ? () => NO_CONTENT : someContent;
+    const writers = Array.from({ length: options.writers }, (_, lane) =>
+      write(files, ledger, (count) => [`/drill/w${lane}-${count}`, contentOf(lane, count)], stop.signal),
+    );
     const gapsMs: number[] = [];
     let falseElections = 0;
     let term = await termOf(cluster);
@@ -259,19 +264,23 @@ export function followersOf(cluster: ProcessCluster, leader: Node): readonly Nod
 
 async function probe(files: FileSystem, ledger: Ledger, path: string): Promise<void> {
   try {
-    await files.writeFile(path, new Uint8Array(0), { writeType: 'MUST_CACHE' });
-    ledger.acknowledged(path, new Uint8Array(0));
+    await files.writeFile(path, NO_CONTENT, { writeType: 'MUST_CACHE' });
+    ledger.acknowledged(path, NO_CONTENT);
   } catch (error) {
     note(ledger, path, error);
   }
 }
 
-async function write(files: FileSystem, ledger: Ledger, lane: number, signal: AbortSignal): Promise<void> {
+async function write(
+  files: FileSystem,
+  ledger: Ledger,
+  fileOf: (count: number) => readonly [path: string, content: Uint8Array],
+  signal: AbortSignal,
+): Promise<void> {
   for (let count = 0; !signal.aborted; count += 1) {
-    const path = `/drill/w${lane}-${count}`;
-    const content = contentOf(lane, count);
+    const [path, content] = fileOf(count);
     try {
-      await files.writeFile(path, content, { writeType: 'CACHE_THROUGH' });
+      await files.writeFile(path, content, { writeType: content.length === 0 ? 'MUST_CACHE' : 'CACHE_THROUGH' });
       ledger.acknowledged(path, content);
     } catch (error) {
       note(ledger, path, error);
@@ -288,7 +297,7 @@ function note(ledger: Ledger, path: string, error: unknown): void {
 }
 
 /** Bytes that tell which write they belong to, of a few hundred bytes to a few pages. */
-function contentOf(lane: number, count: number): Uint8Array {
+function someContent(lane: number, count: number): Uint8Array {
   const length = 100 + ((lane * 7919 + count * 104_729) % 9000);
   const line = Buffer.from(`writer ${lane} file ${count}\n`);
   return Buffer.alloc(length, line);

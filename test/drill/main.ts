@@ -10,7 +10,7 @@ import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from './disk
 import { type Fault, runDrill } from './drill.ts';
 import { MEMBERSHIP } from './membership-faults.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
-import { BLOCK, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
+import { BLOCK, CALM, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
 import { SNAPSHOTS } from './snapshot-faults.ts';
 import { runSteady } from './steady.ts';
@@ -21,6 +21,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   block: [BLOCK],
   restart: [RESTART],
   transfer: [TRANSFER],
+  calm: [CALM],
   blackout: [KILL_ALL],
   mixed: [KILL, STOP, RESTART, TRANSFER, KILL_ALL],
   'rolling-restart': [ROLL],
@@ -34,7 +35,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   membership: MEMBERSHIP,
 };
 
-const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--masters N] [--set KEY=VALUE]... [--json]
+const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--masters N] [--empty] [--set KEY=VALUE]... [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
        npm run drill -- steady [--minutes N] [--in-flight N] [--set KEY=VALUE]... [--json]
 
@@ -48,6 +49,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '20' },
     fault: { type: 'string' },
     masters: { type: 'string', default: '3' },
+    empty: { type: 'boolean', default: false },
     set: { type: 'string', multiple: true, default: [] },
     folder: { type: 'string', default: 'node_modules' },
     minutes: { type: 'string', default: '30' },
@@ -85,6 +87,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     rounds,
     faults: chosen,
     writers: 4,
+    empty: values.empty,
     masters,
     settings,
     onRound: (round, fault, ms) => {
@@ -152,6 +155,7 @@ async function drillSteady(): Promise<void> {
     falseElections: result.falseElections,
     stalls: result.stalls,
     absences: result.absences,
+    snapshots: result.snapshots,
   });
   const passed = result.lost + result.duplicated + result.falseElections + result.unansweredCount === 0;
   end([...result.surprises, ...result.unanswered], passed);

@@ -1,10 +1,12 @@
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
+import { pause } from '../support/process-cluster.ts';
 import { type Fault, followersOf, type Ground, longestSilence, slowestCreate, termOf } from './drill.ts';
 
 /** Creates after which whoever wanted to campaign has done so. */
 const SETTLED = 100;
+const CALM_MS = 150;
 
 /** From `act` to the acknowledgement of the next create, which is sent after it: the old leader cannot have answered. */
 async function nextCreate(ground: Ground, act: () => void): Promise<number> {
@@ -78,6 +80,13 @@ export const TRANSFER: Fault = {
     });
     return longestSilence(ground, () => admin.transfer(undefined));
   },
+};
+
+/** Nothing at all, for as long as a handover by request takes: what the load itself does to its acknowledgements. */
+export const CALM: Fault = {
+  name: 'calm',
+  keepsLeader: true,
+  inflict: (ground) => longestSilence(ground, () => pause(CALM_MS)),
 };
 
 /** All masters die at the same time; the gap contains their start. */

@@ -31,6 +31,8 @@ export interface SteadyResult {
   readonly stalls: number;
   /** Times that a master was stopped and came back later, which no other may mind. */
   readonly absences: number;
+  /** Of these, the ones after which it needed a snapshot. */
+  readonly snapshots: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
@@ -45,6 +47,8 @@ const PROGRESS_MS = 60_000;
 /** A standby is stopped this often, for so long: it has missed a lot when it is back. */
 const ABSENCE_EVERY_MS = 240_000;
 const ABSENCE_MS = 60_000;
+/** Less than what it misses at a thousand creates a second: it needs a snapshot then. */
+const SETTINGS = { 'master.journal.keep-entries': '50000', 'master.journal.keep-size': '16MiB' };
 const EXAMPLES_MAX = 10;
 
 /** A directory that is being filled, or is full. */
@@ -188,7 +192,7 @@ class Load {
  */
 export async function runSteady(options: SteadyOptions): Promise<SteadyResult> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-steady-'));
-  const cluster = await ProcessCluster.start({ folder, settings: options.settings });
+  const cluster = await ProcessCluster.start({ folder, settings: { ...SETTINGS, ...options.settings } });
   try {
     const files = await FileSystem.connect({ masters: cluster.addresses });
     try {
@@ -210,14 +214,17 @@ async function underLoad(cluster: ProcessCluster, files: FileSystem, options: St
   const begun = performance.now();
   const endMs = begun + options.minutes * 60_000;
   let absences = 0;
+  let snapshots = 0;
   let nextAbsenceMs = begun + ABSENCE_EVERY_MS;
   let stallsBefore = 0;
   try {
     for (let now = begun; now < endMs; now = performance.now()) {
       await pause(Math.min(PROGRESS_MS, endMs - now));
       if (performance.now() > nextAbsenceMs && endMs - performance.now() > 2 * ABSENCE_MS) {
-        stallsBefore += await absence(cluster);
+        const { stalls, snapshot } = await absence(cluster);
+        stallsBefore += stalls;
         absences += 1;
+        if (snapshot) snapshots += 1;
         nextAbsenceMs = performance.now() + ABSENCE_EVERY_MS;
       }
       const elections = (await termOf(cluster)) - firstTerm;
@@ -241,6 +248,7 @@ async function underLoad(cluster: ProcessCluster, files: FileSystem, options: St
     falseElections: (await termOf(cluster)) - firstTerm,
     stalls: stallsBefore + stalls.reduce((sum, count) => sum + count, 0),
     absences,
+    snapshots,
     p50Ms: load.latencies.percentile(0.5),
     p99Ms: load.latencies.percentile(0.99),
     maxMs: load.latencies.percentile(1),
@@ -248,17 +256,24 @@ async function underLoad(cluster: ProcessCluster, files: FileSystem, options: St
   };
 }
 
-/** Stops a standby for a while, and waits until it is ready again. @returns stalls that it had counted and forgets */
-async function absence(cluster: ProcessCluster): Promise<number> {
+interface Absence {
+  /** Stalls that it had counted before it was stopped, and forgets. */
+  readonly stalls: number;
+  /** It was given a snapshot when it was back. */
+  readonly snapshot: boolean;
+}
+
+/** Stops a standby for a while, and waits until it is ready again. */
+async function absence(cluster: ProcessCluster): Promise<Absence> {
   const leader = await cluster.leader();
   const standby = cluster.masters.find((master) => master !== leader);
-  if (standby === undefined) return 0;
+  if (standby === undefined) return { stalls: 0, snapshot: false };
   const stalls = await stallsOf(standby);
   await standby.stop('SIGTERM');
   await pause(ABSENCE_MS);
   standby.start();
   await cluster.waitUntilReady([standby]);
-  return stalls;
+  return { stalls, snapshot: (await standby.metric('sluice_master_snapshot_installs_total')) > 0 };
 }
 
 function stallsOf(master: ProcessCluster['masters'][number]): Promise<number> {

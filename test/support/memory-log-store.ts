@@ -20,7 +20,7 @@ export class MemoryLogStore implements LogStore {
   }
 
   write(write: LogWrite): Promise<void> {
-    return this.#alone(() => this.#disk.write(write));
+    return this.#alone(() => this.#disk.write({ ...write, entries: write.entries.map(copied) }));
   }
 
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]> {
@@ -34,7 +34,7 @@ export class MemoryLogStore implements LogStore {
       found.push(entry);
       bytes += entrySizeBytes(entry);
     }
-    return found;
+    return found.map(copied);
   }
 
   async compact(upTo: Position): Promise<void> {
@@ -73,4 +73,8 @@ export class MemoryLogStore implements LogStore {
       throw thrown;
     }
   }
+}
+
+function copied(entry: Entry): Entry {
+  return { ...entry, bytes: entry.bytes.slice() };
 }
