@@ -89,7 +89,7 @@ export class JournalReads {
     const nowMs = this.#clock.monotonicMs();
     for (const { readers, sinceMs } of now) {
       this.#waiting -= readers.length;
-      this.#metrics.readsWaited(readers.length, nowMs - sinceMs);
+      this.#metrics.readsWaited(readers.filter(({ patient }) => !patient).length, nowMs - sinceMs);
       for (const reader of readers) reader.resolve();
     }
   }

@@ -41,7 +41,7 @@ import { removedError } from './member-folder.ts';
 import { greetingOf } from './member-greeting.ts';
 import { MemberPlaces } from './member-places.ts';
 import type { journalOptions, quorumOptions, serviceOptions } from './options.ts';
-import { readinessOf } from './readiness.ts';
+import { MasterReadiness } from './readiness.ts';
 import { MasterServices } from './services.ts';
 import { settleMember } from './settle-member.ts';
 import { TimingCheck, timingOf } from './timing-check.ts';
@@ -146,7 +146,9 @@ export class Master implements Closeable {
       await startJournal(parts, folder, { transport, places }, member, { changed, left }),
     );
     changed();
-    rising.readiness = readinessOf(journal, service.rootUfs);
+    const serving = new MasterReadiness({ journal, rootUfs: service.rootUfs, clock: parts.clock, timers });
+    scope.onClose('readiness', () => serving.close());
+    rising.readiness = () => serving.now;
     const greetAt = async (address: string) => {
       const greeting = await greet(parts, address, greetingOf(member, place, timing, journal));
       places.met(address, greeting);

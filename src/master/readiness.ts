@@ -1,47 +1,79 @@
+import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import type { Readiness } from '../host/status-server.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { StateReader } from '../model/state-store.ts';
 import type { LogIndex } from '../raft/position.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 
-export interface ReadinessParts extends Pick<ReplicatedState, 'quorum' | 'leadership' | 'state' | 'subscribe'> {
-  /** Resolves when this master has everything that was acknowledged before; `named` hears up to where that is. */
-  patientBarrier(named: (index: LogIndex) => void): Promise<void>;
+export interface ReadinessParts {
+  readonly journal: Pick<ReplicatedState, 'quorum' | 'leadership' | 'state' | 'subscribe'> & {
+    /** Resolves when this master has everything that was acknowledged before; `named` hears up to where that is. */
+    patientBarrier(named: (index: LogIndex) => void): Promise<void>;
+  };
+  /** What a new cluster mounts at `/`; empty when nothing. */
+  readonly rootUfs: string;
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+/** Who gets what the leader had within this time is as close behind it as a standby can be. */
+const CURRENT_MS = 1_000;
+const RETRY_MS = 200;
+
+/**
+ * Whether a master can take part in serving clients, from its start on: not before it knows a leader and has what that
+ * one had a moment ago, and not while the namespace is not there. Whoever restarts masters one after the other waits
+ * for this: one that is far behind makes no majority with another one.
+ */
+export class MasterReadiness {
+  readonly #parts: ReadinessParts;
+  readonly #catchUp: CatchUp;
+
+  constructor(parts: ReadinessParts) {
+    this.#parts = parts;
+    this.#catchUp = new CatchUp(parts);
+  }
+
+  get now(): Readiness {
+    const { led, done, progress } = this.#catchUp;
+    if (!led) return { ready: false, reason: `No leader is known: a majority must be up${progress}` };
+    if (!done) return { ready: false, reason: `Catching up with the leader${progress}` };
+    const reason = missing(this.#parts.journal.state, this.#parts.rootUfs);
+    return reason === undefined ? { ready: true } : { ready: false, reason };
+  }
+
+  close(): void {
+    this.#catchUp.close();
+  }
 }
 
 /**
- * Whether a master can take part in serving clients, asked again and again from its start on: not before it knows a
- * leader and has everything that was acknowledged when it found it, and not while the namespace is not there. Whoever
- * restarts masters one after the other waits for this: one that is far behind makes no majority with another one.
- * @param rootUfs what a new cluster mounts at `/`; empty when nothing
+ * Finds out, each time that a leader becomes known, whether this master keeps up with it: in rounds, each of which
+ * takes over what was written during the one before, until one is short (Ongaro's thesis, 4.2.1, does so for new servers).
  */
-export function readinessOf(journal: ReadinessParts, rootUfs: string): () => Readiness {
-  const catchUp = new CatchUp(journal);
-  return (): Readiness => {
-    const led = catchUp.look();
-    if (!led) return { ready: false, reason: `No leader is known: a majority must be up${catchUp.progress}` };
-    if (!catchUp.done) return { ready: false, reason: `Catching up with the leader${catchUp.progress}` };
-    const reason = missing(journal.state, rootUfs);
-    return reason === undefined ? { ready: true } : { ready: false, reason };
-  };
-}
-
-/** Finds out, each time that a leader becomes known, whether this master has what that one has. */
 class CatchUp {
-  readonly #journal: ReadinessParts;
+  readonly #parts: ReadinessParts;
   readonly #from: LogIndex;
-  /** What the leader had when it was asked. */
+  readonly #unsubscribe: () => void;
+  #leader: string | undefined;
+  /** What the leader had when the round began. */
   #goal: LogIndex | undefined;
   #done = false;
-  #asking = false;
-  /** Somebody wanted to know while the leader was being asked. */
-  #again = false;
+  /** Counts leaders; what is heard of an earlier one is worth nothing. */
+  #reign = 0;
   #failure = '';
+  #cancelRetry: CancelTimer | undefined;
 
-  constructor(journal: ReadinessParts) {
-    this.#journal = journal;
-    this.#from = journal.quorum().appliedIndex;
-    journal.subscribe({ leadershipChanged: () => this.look() });
+  constructor(parts: ReadinessParts) {
+    this.#parts = parts;
+    this.#from = parts.journal.quorum().appliedIndex;
+    this.#unsubscribe = parts.journal.subscribe({ leadershipChanged: () => this.#look() });
+    this.#look();
+  }
+
+  /** Whether a leader is known. */
+  get led(): boolean {
+    return this.#leader !== undefined;
   }
 
   get done(): boolean {
@@ -51,38 +83,47 @@ class CatchUp {
   /** How far it is, as the end of a sentence. */
   get progress(): string {
     if (this.#done) return '';
-    const { appliedIndex, commitIndex } = this.#journal.quorum();
+    const { appliedIndex, commitIndex } = this.#parts.journal.quorum();
     return progressOf(appliedIndex - this.#from, (this.#goal ?? commitIndex) - this.#from) + this.#failure;
   }
 
-  /** Asks the leader, if need be. @returns whether one is known */
-  look(): boolean {
-    const { leading, leader } = this.#journal.leadership();
-    const led = leading || leader !== undefined;
-    if (!led) this.#done = false;
-    else if (!this.#done) this.#ask();
-    return led;
+  close(): void {
+    this.#unsubscribe();
+    this.#reign += 1;
+    this.#cancelRetry?.();
   }
 
-  #ask(): void {
-    this.#again = this.#asking;
-    if (this.#asking) return;
-    this.#asking = true;
+  #look(): void {
+    const { leader } = this.#parts.journal.leadership();
+    if (leader === this.#leader) return;
+    this.#leader = leader;
+    this.#reign += 1;
+    this.#done = false;
     this.#goal = undefined;
-    const named = (index: LogIndex): void => {
-      this.#goal = index;
-    };
-    this.#journal.patientBarrier(named).then(
-      () => this.#answered(''),
-      (thrown: unknown) => this.#answered(`; ${SluiceError.from(thrown).message}`),
-    );
+    this.#failure = '';
+    this.#cancelRetry?.();
+    if (leader !== undefined) this.#begin(this.#reign);
   }
 
-  #answered(failure: string): void {
-    this.#asking = false;
-    this.#failure = failure;
-    this.#done = failure === '';
-    if (this.#again && !this.#done) this.look();
+  #begin(reign: number): void {
+    const { journal, clock, timers } = this.#parts;
+    const begunMs = clock.monotonicMs();
+    const named = (index: LogIndex): void => {
+      if (reign === this.#reign) this.#goal = index;
+    };
+    journal.patientBarrier(named).then(
+      () => {
+        if (reign !== this.#reign) return;
+        this.#failure = '';
+        this.#done = clock.monotonicMs() - begunMs <= CURRENT_MS;
+        if (!this.#done) this.#begin(reign);
+      },
+      () => {
+        if (reign !== this.#reign) return;
+        this.#failure = '; it did not say how far it is';
+        this.#cancelRetry = timers.after(RETRY_MS, () => this.#begin(reign));
+      },
+    );
   }
 }
 

@@ -1,12 +1,23 @@
 import type { CancelTimer, Timers } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
 import type { MasterLink } from './master-link.ts';
 
 /** A client that lives this long after its first answer may live to see another leader. */
 const WARM_FIRST_MS = 1_000;
-/** How often a busy client dials masters that it has no connection to. */
+/** How often a busy client dials masters that it has no connection to, give or take a half. */
 const WARM_EVERY_MS = 5_000;
 /** More masters than any cluster needs. */
 const WARM_MAX = 8;
+
+export interface MasterLinksParts {
+  readonly timers: Timers;
+  readonly random: Random;
+  /** Masters to which a connection is kept although they are not asked for anything. */
+  warm(): readonly string[];
+  /** Whether operations go to `address` at present. */
+  asks(address: string): boolean;
+  dial(address: string): MasterLink;
+}
 
 /**
  * A client's connections to masters, one to each. The ones to masters that are not asked for anything are made and kept
@@ -14,18 +25,13 @@ const WARM_MAX = 8;
  * client does so at the same moment.
  */
 export class MasterLinks {
-  readonly #timers: Timers;
-  readonly #dial: (address: string) => MasterLink;
-  /** All masters that are known. */
-  readonly #masters: () => readonly string[];
+  readonly #parts: MasterLinksParts;
   readonly #links = new Map<string, MasterLink>();
   #warmed = false;
   #cancelWarming: CancelTimer | undefined;
 
-  constructor(timers: Timers, masters: () => readonly string[], dial: (address: string) => MasterLink) {
-    this.#timers = timers;
-    this.#masters = masters;
-    this.#dial = dial;
+  constructor(parts: MasterLinksParts) {
+    this.#parts = parts;
   }
 
   /** The connection that there is, usable or not. */
@@ -37,7 +43,7 @@ export class MasterLinks {
   to(address: string): MasterLink {
     const present = this.#links.get(address);
     if (present !== undefined) return present;
-    const link = this.#dial(address);
+    const link = this.#parts.dial(address);
     this.#links.set(address, link);
     return link;
   }
@@ -48,22 +54,14 @@ export class MasterLinks {
   }
 
   /**
-   * A master answered: in a moment others are dialled, too, and connections are closed that owe nothing and are neither
-   * `used` nor to one of the masters. Nothing happens in a client that asks nobody.
+   * A master answered: in a while the others are dialled, too, and connections that nothing needs are closed. A client
+   * that asks nobody dials nobody.
    */
-  answered(used: (address: string) => boolean): void {
+  answered(): void {
     if (this.#cancelWarming !== undefined) return;
-    this.#cancelWarming = this.#timers.after(this.#warmed ? WARM_EVERY_MS : WARM_FIRST_MS, () => {
-      this.#cancelWarming = undefined;
-      this.#warmed = true;
-      const warm = new Set(this.#masters().slice(0, WARM_MAX));
-      for (const [address, link] of this.#links) {
-        if (warm.has(address) || used(address) || link.inFlight.size > 0) continue;
-        link.close();
-        this.#links.delete(address);
-      }
-      for (const address of warm) this.to(address);
-    });
+    const { timers, random } = this.#parts;
+    const delayMs = this.#warmed ? WARM_EVERY_MS * (0.5 + random.next()) : WARM_FIRST_MS;
+    this.#cancelWarming = timers.after(delayMs, () => this.#warm());
   }
 
   /** Closes all of them; none is made any more unless it is asked for. */
@@ -71,5 +69,17 @@ export class MasterLinks {
     this.#cancelWarming?.();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+  }
+
+  #warm(): void {
+    this.#cancelWarming = undefined;
+    this.#warmed = true;
+    const warm = new Set(this.#parts.warm().slice(0, WARM_MAX));
+    for (const [address, link] of this.#links) {
+      if (warm.has(address) || this.#parts.asks(address) || link.inFlight.size > 0) continue;
+      link.close();
+      this.#links.delete(address);
+    }
+    for (const address of warm) this.to(address);
   }
 }

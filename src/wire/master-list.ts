@@ -19,6 +19,8 @@ const FORMER_MAX = 16;
  */
 export class MasterList {
   readonly #configured: readonly string[];
+  /** What a master said last. */
+  #said: readonly string[] = [];
   #addresses: readonly string[];
   readonly #random: Random;
   /** By address: `#hops` when it failed. */
@@ -49,6 +51,11 @@ export class MasterList {
     return this.#addresses;
   }
 
+  /** The masters of the cluster as one of them said last; before that, the configured ones. */
+  get members(): readonly string[] {
+    return this.#said.length === 0 ? this.#configured : this.#said;
+  }
+
   /** All addresses, for messages. */
   get names(): string {
     return this.#addresses.join(', ');
@@ -72,6 +79,7 @@ export class MasterList {
    */
   learn(addresses: readonly string[]): void {
     const known = addresses.filter((address) => ADDRESS.test(address)).slice(0, LEARNED_MAX);
+    if (known.length > 0) this.#said = known;
     const stays = new Set([...known, ...this.#configured]);
     const former = this.#addresses.filter((address) => !stays.has(address)).slice(-FORMER_MAX);
     for (const address of former) stays.add(address);
@@ -95,6 +103,8 @@ export class MasterList {
 
   /** `from` cannot be reached, or does not answer. @returns as `redirected`. */
   failed(from: string): number | undefined {
+    // One that was away while another one served may well be the next to lead.
+    if (this.#hops === 0 && from !== this.#current) return undefined;
     this.#failed.set(from, this.#hops);
     if (this.#addresses.every((address) => this.#failed.has(address))) this.#failed.clear();
     return from === this.#current ? this.#moveTo(this.#after(from)) : undefined;

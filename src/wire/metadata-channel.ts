@@ -110,8 +110,13 @@ export class MetadataChannel implements MasterLinkListener {
     this.#clock = options.clock;
     this.#masters = new MasterList(options.masters, options.random);
     this.#choice = new ReadChoice(options.clock, options.random);
-    const dial = (address: string): MasterLink => this.#dial(address);
-    this.#links = new MasterLinks(options.timers, () => this.#masters.addresses, dial);
+    this.#links = new MasterLinks({
+      ...options,
+      // An idle connection of the other kind does not notice that its master is gone.
+      warm: () => (options.protocol === 'unary' ? [] : this.#masters.members),
+      asks: (address) => this.#asks(address),
+      dial: (address) => this.#dial(address),
+    });
   }
 
   /**
@@ -178,19 +183,16 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   linkReplied(link: MasterLink, replies: readonly SessionReply[]): void {
-    let answered = false;
     for (const reply of replies) {
       const call = this.#calls.get(reply.id);
       if (call === undefined || call.link !== link) continue;
       this.#recall(call);
       if (reply.name === 'refusal') this.#refused(link, call, SluiceError.of(reply.refusal));
       else {
-        answered = true;
         this.#answered(link, call);
         this.#done(call, reply.name, reply.body);
       }
     }
-    if (answered) this.#links.answered((address) => this.#asks(address));
     this.#scheduleFlush();
   }
 
@@ -267,6 +269,7 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   #answered(link: MasterLink, call: Call): void {
+    this.#links.answered();
     // A standby may have answered the others.
     if (!call.anyMaster) this.#masters.answered(link.address);
   }

@@ -41,16 +41,19 @@ function standbyLate(
       return await slowestCreate(ground, async () => {
         await meanwhile(ground, standby, leader);
         await cluster.waitUntilReady();
-        await until(`${standby.name} has what it missed`, async () => (await indexOf(standby, 'applied')) >= missed);
+        const applied = await indexOf(standby, 'applied');
+        if (applied < missed)
+          ground.surprise(`${standby.name} is ready at ${applied}, and others had ${missed} long ago`);
       });
     },
   };
 }
 
 /** Gets it while the sender serves. */
-const STANDBY_LATE = standbyLate('standby late', true, (_ground, standby) =>
-  until(`${standby.name} has installed a snapshot`, async () => (await installs(standby)) > 0),
-);
+const STANDBY_LATE = standbyLate('standby late', true, async ({ cluster, surprise }, standby) => {
+  await cluster.waitUntilReady([standby]);
+  if ((await installs(standby)) === 0) surprise(`${standby.name} is ready without the snapshot that it needs`);
+});
 
 /** Dies in the middle of the transfer, and goes on with it. */
 const RECEIVER_DIES = standbyLate('receiver dies', true, async (_ground, standby) => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { readinessOf } from '../../src/master/readiness.ts';
+import { MasterReadiness } from '../../src/master/readiness.ts';
 import type { StateListener } from '../../src/master/replicated-state.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import { MemoryStateStore } from '../../src/model/memory-state-store.ts';
-import { turns } from '../support/manual-time.ts';
+import { ManualTime, turns } from '../support/manual-time.ts';
 
 /** A journal that says what the test says. */
 class Said {
@@ -41,73 +41,114 @@ class Said {
   }
 }
 
-test('a master that starts says how far it is, and is ready when it has what the leader had', async () => {
+function setUp(rootUfs = '') {
   const said = new Said();
+  const time = new ManualTime();
+  const readiness = new MasterReadiness({ journal: said, rootUfs, clock: time, timers: time });
+  const reason = () => (readiness.now.ready ? 'ready' : readiness.now.reason);
+  return { said, time, readiness, reason };
+}
+
+function format(said: Said): void {
+  said.state.put('cluster', '', { clusterId: 'c', formattedMs: 1 });
+}
+
+/** Takes the only question that waits. */
+function question(said: Said) {
+  expect(said.questions).toHaveLength(1);
+  return said.questions.splice(0)[0] as Said['questions'][number];
+}
+
+test('a master that starts says how far it is, and is ready when it has what the leader had', async () => {
+  const { said, reason } = setUp();
   said.commit = 300;
-  const readiness = readinessOf(said, '');
-  const reason = () => {
-    const now = readiness();
-    return now.ready ? 'ready' : now.reason;
-  };
   expect(reason()).toBe('No leader is known: a majority must be up; 0 of 200 entries of the journal applied (0 %)');
   said.lead('m2');
   said.applied = 299;
   expect(reason()).toBe('Catching up with the leader; 199 of 200 entries of the journal applied (99 %)');
   // Everything that this master knows to be committed is not everything.
   said.applied = 300;
-  const [question] = said.questions.splice(0);
-  question?.named(1100);
+  const first = question(said);
+  first.named(1100);
   expect(reason()).toBe('Catching up with the leader; 200 of 1000 entries of the journal applied (20 %)');
   said.applied = 1100;
-  question?.resolve();
+  first.resolve();
   await turns();
   expect(said.questions).toEqual([]);
   expect(reason()).toMatch(/not formatted/);
-  said.state.put('cluster', '', { clusterId: 'c', formattedMs: 1 });
+  format(said);
   expect(reason()).toBe('ready');
   // A little behind, as every standby is.
   said.commit = 1101;
   expect(reason()).toBe('ready');
 });
 
-test('a master that lost the leader asks the next one how far it is, again when that fails', async () => {
-  const said = new Said();
-  said.state.put('cluster', '', { clusterId: 'c', formattedMs: 1 });
+test('what was written while it caught up has to be taken over, too', async () => {
+  const { said, time, reason } = setUp();
+  format(said);
   said.lead('m2');
-  const readiness = readinessOf(said, '');
-  expect(readiness()).toMatchObject({ ready: false });
-  said.questions.splice(0)[0]?.resolve();
+  const first = question(said);
+  first.named(500);
+  await time.advance(60_000);
+  said.applied = 500;
+  first.resolve();
   await turns();
-  expect(readiness()).toEqual({ ready: true });
+  const second = question(said);
+  second.named(900);
+  expect(reason()).toBe('Catching up with the leader; 400 of 800 entries of the journal applied (50 %)');
+  await time.advance(900);
+  second.resolve();
+  await turns();
+  expect([reason(), said.questions]).toEqual(['ready', []]);
+});
+
+test('each leader that becomes known is asked, and what an earlier one had counts no more', async () => {
+  const { said, reason } = setUp();
+  format(said);
+  said.lead('m2');
+  question(said).resolve();
+  await turns();
+  expect(reason()).toBe('ready');
   said.lead(undefined);
-  expect(readiness()).toEqual({ ready: false, reason: 'No leader is known: a majority must be up' });
+  expect(reason()).toBe('No leader is known: a majority must be up');
   said.lead('m3');
-  expect(said.questions).toHaveLength(1);
-  // One that changes while it is asked is asked again without anybody looking.
+  const old = question(said);
   said.lead('m1');
-  said.questions.splice(0)[0]?.reject(new SluiceError('UNAVAILABLE', 'the leader changed'));
+  old.resolve();
   await turns();
-  expect(said.questions).toHaveLength(1);
-  said.questions.splice(0)[0]?.reject(new SluiceError('UNAVAILABLE', 'it does not answer'));
+  expect(reason()).toBe('Catching up with the leader');
+  question(said).resolve();
   await turns();
-  expect(said.questions).toHaveLength(0);
-  expect(readiness()).toEqual({ ready: false, reason: 'Catching up with the leader; it does not answer' });
-  said.questions.splice(0)[0]?.resolve();
+  expect(reason()).toBe('ready');
+});
+
+test('a leader that does not answer is asked again after a while, and not once it is closed', async () => {
+  const { said, time, readiness, reason } = setUp();
+  format(said);
+  said.lead('m2');
+  question(said).reject(new SluiceError('UNAVAILABLE', 'late'));
   await turns();
-  expect(readiness()).toEqual({ ready: true });
+  expect([reason(), said.questions]).toEqual(['Catching up with the leader; it did not say how far it is', []]);
+  await time.advance(1_000);
+  question(said).reject(new SluiceError('UNAVAILABLE', 'late'));
+  await turns();
+  readiness.close();
+  await time.advance(1_000);
+  expect([said.questions, time.pending]).toEqual([[], 0]);
 });
 
 test('the root must be mounted when one was asked for', async () => {
-  const said = new Said();
-  said.leader = 'm2';
-  said.state.put('cluster', '', { clusterId: 'c', formattedMs: 1 });
+  const { said, readiness } = setUp('file:///data');
+  said.lead('m2');
+  format(said);
   const counters = { nextInodeId: 2, inodeCount: 1, logTimeMs: 0, workersVersion: 0, mountsVersion: 0 };
   said.state.put('counters', '', { ...counters, nextMountId: 1 });
-  const readiness = readinessOf(said, 'file:///data');
-  readiness();
-  said.questions[0]?.resolve();
+  question(said).resolve();
   await turns();
-  expect(readiness()).toMatchObject({ ready: false, reason: expect.stringContaining('file:///data is not mounted') });
+  expect(readiness.now).toMatchObject({
+    ready: false,
+    reason: expect.stringContaining('file:///data is not mounted'),
+  });
   said.state.put('counters', '', { ...counters, nextMountId: 2 });
-  expect(readiness()).toEqual({ ready: true });
+  expect(readiness.now).toEqual({ ready: true });
 });

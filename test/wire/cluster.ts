@@ -5,7 +5,7 @@ import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { FileStatus } from '../../src/model/status.ts';
-import { GrpcServer, type GrpcService } from '../../src/wire/grpc-server.ts';
+import { GrpcServer, type GrpcService, type StreamMethod } from '../../src/wire/grpc-server.ts';
 import { MetadataChannel, type MetadataChannelOptions } from '../../src/wire/metadata-channel.ts';
 import { MetadataServer } from '../../src/wire/metadata-server.ts';
 import type { OperationHandlers } from '../../src/wire/operation-handlers.ts';
@@ -76,8 +76,9 @@ export interface Running {
   readonly address: string;
   readonly server: GrpcServer;
   readonly logger: MemoryLogger;
-  /** Sessions that are open. */
+  /** Sessions that are open, and that ever were. */
   sessions(): Promise<number>;
+  readonly sessionsOpened: number;
   close(): Promise<void>;
 }
 
@@ -94,11 +95,24 @@ export async function startMaster(
   const logger = new MemoryLogger();
   const metrics = new Metrics();
   const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger, metrics });
-  const server = await serve(metadata.service, options.token, options.port);
+  let sessionsOpened = 0;
+  const { unary, streams } = metadata.service;
+  const counted = [...(streams ?? [])].map(([path, open]): [string, StreamMethod] => [
+    path,
+    (call) => {
+      sessionsOpened += 1;
+      open(call);
+    },
+  ]);
+  const service = { ...(unary === undefined ? {} : { unary }), streams: new Map(counted) };
+  const server = await serve(service, options.token, options.port);
   return {
     address: server.address,
     server,
     logger,
+    get sessionsOpened() {
+      return sessionsOpened;
+    },
     async sessions() {
       const [, count] = /^sluice_wire_session_streams (\d+)$/m.exec(await metrics.text()) ?? [];
       return Number(count);

@@ -58,9 +58,10 @@ describe('connections to masters', () => {
     for (const at of [2, 1, 0, 2]) {
       leader.at = at;
       await channel.call('makeDirectory', DIRECTORY);
-      await time.advance(6_000);
+      await time.advance(10_000);
       expect(await sessions(masters)).toEqual([1, 1, 1]);
     }
+    expect(masters.map(({ sessionsOpened }) => sessionsOpened)).toEqual([1, 1, 1]);
   });
 
   test('a master that was away is dialled again, as soon as there is work', async () => {
@@ -77,8 +78,60 @@ describe('connections to masters', () => {
     await time.advance(60_000);
     expect(await back.sessions()).toBe(0);
     await channel.call('makeDirectory', DIRECTORY);
-    await time.advance(6_000);
+    await time.advance(10_000);
     await vi.waitFor(async () => expect(await back.sessions()).toBe(1));
+  });
+
+  test('a refusal by the leader is an answer, too', async () => {
+    const { masters } = await three();
+    const time = new ManualTime();
+    const channel = own(openChannel(addressesOf(masters), { timers: time }));
+    await expect(channel.call('exists', { path: '/' })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    await time.advance(1_000);
+    await vi.waitFor(async () => expect(await sessions(masters)).toEqual([1, 1, 1]));
+  });
+
+  test('a client that is closed leaves no timer behind', async () => {
+    const { masters } = await three();
+    const time = new ManualTime();
+    const channel = own(openChannel(addressesOf(masters), { timers: time }));
+    await channel.call('makeDirectory', DIRECTORY);
+    await channel.close();
+    expect(time.pending).toBe(0);
+  });
+
+  test('a standby that was away while another one led is followed at once when it leads', async () => {
+    const { masters, leader } = await three();
+    const time = new ManualTime();
+    const [first, second, third] = masters as [Running, Running, Running];
+    const channel = own(openChannel(addressesOf(masters), { timers: time }));
+    await channel.call('makeDirectory', DIRECTORY);
+    await time.advance(1_000);
+    await vi.waitFor(async () => expect(await sessions(masters)).toEqual([1, 1, 1]));
+    await second.close();
+    const asked: string[] = [];
+    const port = Number(second.address.split(':')[1]);
+    const lead = async () => {
+      asked.push('second');
+      return STATUS;
+    };
+    own(await startMaster({ makeDirectory: lead }, { port }));
+    leader.at = 1;
+    await first.close();
+    await channel.call('makeDirectory', DIRECTORY);
+    expect(asked).toEqual(['second']);
+    expect(third.sessionsOpened).toBe(1);
+  });
+
+  test('one by calls of their own is not kept for later', async () => {
+    const { masters, leader } = await three();
+    const time = new ManualTime();
+    const channel = own(openChannel(addressesOf(masters), { timers: time, protocol: 'unary' }));
+    await channel.call('makeDirectory', DIRECTORY);
+    leader.at = 1;
+    await channel.call('makeDirectory', DIRECTORY);
+    await time.advance(20_000);
+    expect(time.pending).toBe(0);
   });
 
   test('the one to a master that is none any more is closed when it owes nothing', async () => {
