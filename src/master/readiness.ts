@@ -49,7 +49,8 @@ export class MasterReadiness {
 
 /**
  * Finds out, each time that a leader becomes known, whether this master keeps up with it: in rounds, each of which
- * takes over what was written during the one before, until one is short (Ongaro's thesis, 4.2.1, does so for new servers).
+ * takes over what was written during the one before, until one is short (Ongaro's thesis, 4.2.1, has them for new
+ * servers).
  */
 class CatchUp {
   readonly #parts: ReadinessParts;
