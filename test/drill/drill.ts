@@ -54,6 +54,8 @@ export interface DrillOptions {
   readonly writers: number;
   /** They create empty files, which is work for nobody but the masters; there are no workers. */
   readonly empty?: boolean;
+  /** How long the load runs before the first fault: clients and masters that are a moment old are slower. */
+  readonly settleMs?: number;
   /** How many masters. */
   readonly masters?: number;
   /** Further options of all processes, by key. */
@@ -176,6 +178,7 @@ async function underLoad(
     const writers = Array.from({ length: options.writers }, (_, lane) =>
       write(files, ledger, (count) => [`/drill/w${lane}-${count}`, contentOf(lane, count)], stop.signal),
     );
+    await pause(options.settleMs ?? 0);
     const gapsMs: number[] = [];
     let falseElections = 0;
     let term = await termOf(cluster);

@@ -35,6 +35,9 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   membership: MEMBERSHIP,
 };
 
+/** Clients at work have connections to all masters by then. */
+const SETTLE_MS = 3_000;
+
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--masters N] [--empty] [--set KEY=VALUE]... [--json]
        npm run drill -- tree [--folder FOLDER] [--json]
        npm run drill -- steady [--minutes N] [--in-flight N] [--set KEY=VALUE]... [--json]
@@ -87,6 +90,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
     rounds,
     faults: chosen,
     writers: 4,
+    settleMs: SETTLE_MS,
     empty: values.empty,
     masters,
     settings,
