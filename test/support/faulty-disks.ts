@@ -93,14 +93,19 @@ export class FaultyDisks {
   }
 }
 
-/** @param record what was durable, as `faulty-disk.c` keeps it. @returns bytes that are gone */
+/**
+ * @param record what was durable, as `faulty-disk.c` keeps it: a length, then what each write was about to overwrite. A
+ * process that died while it noted that had not begun to write.
+ * @returns bytes that are gone
+ */
 function undoWrites(path: string, record: Buffer, random: Random): number {
+  if (record.length < 8) return 0;
   const written = readFileSync(path);
   const durable = Math.min(Number(record.readBigUInt64LE(0)), written.length);
   const kept = random.next() < 0.5 ? durable : randomInt(random, durable, written.length);
   let lost = written.length - kept;
   const overwritten: { readonly at: number; readonly bytes: Buffer }[] = [];
-  for (let at = 8; at < record.length; ) {
+  for (let at = 8; at + 16 <= record.length; ) {
     const length = Number(record.readBigUInt64LE(at + 8));
     const bytes = record.subarray(at + 16, at + 16 + length);
     overwritten.unshift({ at: Number(record.readBigUInt64LE(at)), bytes });
