@@ -1,6 +1,8 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { pause } from '../support/process-cluster.ts';
 import { makeDirectory } from '../support/requests.ts';
 import { openChannel, type Running, STATUS, startMaster } from './cluster.ts';
 
@@ -123,15 +125,28 @@ describe('connections to masters', () => {
     expect(third.sessionsOpened).toBe(1);
   });
 
-  test('one by calls of their own is not kept for later', async () => {
-    const { masters, leader } = await three();
+  test.each([
+    ['stream', 1],
+    ['unary', 0],
+  ] as const)('with the protocol %s, other masters get %d connections', async (protocol, expected) => {
+    const [leader] = (await three()).masters as [Running];
+    let dialled = 0;
+    const other = createServer((socket) => {
+      dialled += 1;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    own({ close: () => new Promise<void>((resolve) => other.close(() => resolve())) });
+    const { port } = other.address() as AddressInfo;
     const time = new ManualTime();
-    const channel = own(openChannel(addressesOf(masters), { timers: time, protocol: 'unary' }));
+    const channel = own(openChannel([leader.address, `127.0.0.1:${port}`], { timers: time, protocol }));
     await channel.call('makeDirectory', DIRECTORY);
-    leader.at = 1;
-    await channel.call('makeDirectory', DIRECTORY);
-    await time.advance(20_000);
-    expect(time.pending).toBe(0);
+    await time.advance(1_000);
+    if (expected > 0) await vi.waitFor(() => expect(dialled).toBeGreaterThanOrEqual(expected));
+    else {
+      await pause(200);
+      expect(dialled).toBe(0);
+    }
   });
 
   test('the one to a master that is none any more is closed when it owes nothing', async () => {
