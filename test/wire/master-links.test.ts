@@ -1,23 +1,13 @@
 import { type AddressInfo, createServer } from 'node:net';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { own } from '../support/owned.ts';
 import { pause } from '../support/process-cluster.ts';
 import { makeDirectory } from '../support/requests.ts';
 import { openChannel, type Running, STATUS, startMaster } from './cluster.ts';
 
 const DIRECTORY = makeDirectory('/d');
-const open: { close(): Promise<void> }[] = [];
-
-function own<T extends { close(): Promise<void> }>(thing: T): T {
-  open.push(thing);
-  return thing;
-}
-
-afterEach(async () => {
-  for (const thing of open.splice(0).reverse()) await thing.close();
-});
-
 /** Three masters of which the one at `leader.at` leads; the others say so. */
 async function three(): Promise<{ masters: readonly Running[]; leader: { at: number } }> {
   const leader = { at: 0 };

@@ -1,6 +1,6 @@
 import { Metadata } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import { MUTATIONS, type OperationName, type RequestId } from '../../src/model/operations.ts';
 import { OPERATION_CODECS, OPERATION_NAMES } from '../../src/wire/codec/operation.ts';
@@ -9,19 +9,9 @@ import { decodeSessionRequest, type SessionRequest, writeReply } from '../../src
 import { MetadataServiceService } from '../../src/wire/gen/sluice/v1/metadata.ts';
 import type { GrpcServer, StreamMethod } from '../../src/wire/grpc-server.ts';
 import type { OperationContext, OperationHandlers } from '../../src/wire/operation-handlers.ts';
+import { own } from '../support/owned.ts';
 import { operations } from './arbitraries.ts';
 import { Gate, MemoryLogger, openChannel, PRINCIPAL, STATUS, serve, startMaster } from './cluster.ts';
-
-const open: { close(): Promise<void> }[] = [];
-
-function own<T extends { close(): Promise<void> }>(thing: T): T {
-  open.push(thing);
-  return thing;
-}
-
-afterEach(async () => {
-  for (const thing of open.splice(0).reverse()) await thing.close();
-});
 
 const DIRECTORY = { path: '/d', mode: 0o755, recursive: false, allowExists: false };
 

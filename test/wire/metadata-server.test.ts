@@ -1,5 +1,5 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Metrics } from '../../src/host/metrics.ts';
 import type { SluiceError } from '../../src/model/errors.ts';
 import { OPERATION_CODECS } from '../../src/wire/codec/operation.ts';
@@ -15,18 +15,8 @@ import { MetadataServiceService } from '../../src/wire/gen/sluice/v1/metadata.ts
 import { CLIENT_OPTIONS, sameBytes } from '../../src/wire/grpc-options.ts';
 import { fromGrpcStatus } from '../../src/wire/grpc-status.ts';
 import { MetadataServer } from '../../src/wire/metadata-server.ts';
+import { own } from '../support/owned.ts';
 import { Gate, handlersOf, host, MemoryLogger, PRINCIPAL, STATUS, serve, startMaster } from './cluster.ts';
-
-const open: { close(): Promise<void> }[] = [];
-
-function own<T extends { close(): Promise<void> }>(thing: T): T {
-  open.push(thing);
-  return thing;
-}
-
-afterEach(async () => {
-  for (const thing of open.splice(0).reverse()) await thing.close();
-});
 
 const CLIENT = '11111111-2222-3333-4444-555555555555';
 const HELLO = { client: CLIENT, principal: PRINCIPAL };
@@ -46,7 +36,7 @@ class RawSession {
     this.stream = this.#client.makeBidiStreamRequest(path, sameBytes, sameBytes);
     this.stream.on('error', (error: ServiceError) => this.ended.open(fromGrpcStatus(error, 'raw')));
     this.stream.on('end', () => this.ended.open(undefined));
-    open.push(this);
+    own(this);
   }
 
   listen(): void {

@@ -1,23 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { OperationName } from '../../src/model/operations.ts';
 import type { OperationContext, OperationHandlers } from '../../src/wire/operation-handlers.ts';
 import { ReadChoice } from '../../src/wire/read-choice.ts';
 import { ManualTime } from '../support/manual-time.ts';
+import { own } from '../support/owned.ts';
 import { makeDirectory } from '../support/requests.ts';
 import { openChannel, type Running, STATUS, startMaster } from './cluster.ts';
-
-const open: { close(): Promise<void> }[] = [];
-
-function own<T extends { close(): Promise<void> }>(thing: T): T {
-  open.push(thing);
-  return thing;
-}
-
-afterEach(async () => {
-  for (const thing of open.splice(0).reverse()) await thing.close();
-});
 
 interface Seen {
   readonly running: Running;
