@@ -1,3 +1,6 @@
+/** Memory for the first bytes of a stream of unknown length, which may be that of a small file. */
+const FIRST_BYTES = 64 * 1024;
+
 /** Cuts a stream of chunks into pages. Pages are new memory, or a chunk that is exactly one page. */
 export class PageAssembler {
   readonly #pageSizeBytes: number;
@@ -21,24 +24,35 @@ export class PageAssembler {
         yield chunk.subarray(taken);
         return;
       }
-      this.#page ??= Buffer.allocUnsafeSlow(Math.min(this.#pageSizeBytes, this.#remaining));
-      const part = chunk.subarray(taken, taken + this.#page.length - this.#filled);
-      this.#page.set(part, this.#filled);
+      const memory = this.#memoryFor(chunk.length - taken);
+      const part = chunk.subarray(taken, taken + memory.length - this.#filled);
+      memory.set(part, this.#filled);
       this.#filled += part.length;
       this.#remaining -= part.length;
       taken += part.length;
-      if (this.#filled < this.#page.length) return;
-      const page = this.#page;
+      if (this.#filled < this.#pageSizeBytes && this.#remaining > 0) continue;
       this.#page = undefined;
       this.#filled = 0;
-      yield page;
+      yield memory;
     }
+  }
+
+  /** The page's memory, which has room for something. Of unknown length it begins small and grows once. */
+  #memoryFor(moreBytes: number): Uint8Array {
+    const page = this.#page;
+    if (page !== undefined && this.#filled < page.length) return page;
+    const known = Number.isFinite(this.#remaining) ? this.#remaining : Math.max(moreBytes, FIRST_BYTES);
+    const wanted = page === undefined ? known : this.#pageSizeBytes;
+    const memory = Buffer.allocUnsafeSlow(Math.min(this.#pageSizeBytes, wanted));
+    if (page !== undefined) memory.set(page);
+    this.#page = memory;
+    return memory;
   }
 
   /** The last, shorter page; undefined when there is none. */
   rest(): Uint8Array | undefined {
     // A copy: a small rest must not hold the memory of a whole page.
-    const page = this.#page?.slice(0, this.#filled);
+    const page = this.#page && Buffer.from(this.#page.subarray(0, this.#filled));
     this.#page = undefined;
     this.#filled = 0;
     return page;
