@@ -189,7 +189,7 @@ export class SegmentLogStore implements LogStore {
     this.#base = { position: meta.base, chain: meta.baseChain };
     this.#end = { position: scan.last, chain: scan.chain };
     this.#index.dropTo(meta.base.index, scan.last.index);
-    await this.#adopt(names, scan);
+    await this.#clear(names, scan);
     await this.#eraseTorn(scan);
     // What a killed process wrote without syncing it is read here, and is from now on promised to be kept.
     await this.#segments.at(-1)?.file.sync();
@@ -204,15 +204,15 @@ export class SegmentLogStore implements LogStore {
     if (torn) await this.#segments.at(-1)?.file.write(Buffer.alloc(FRAME_ALIGNMENT), end);
   }
 
-  /** Takes what a crash left behind between two changes of the meta files. */
-  async #adopt(names: readonly string[], scan: SegmentScan): Promise<void> {
+  /** Removes what a crash left behind between two changes of the meta files. */
+  async #clear(names: readonly string[], scan: SegmentScan): Promise<void> {
     const own = new Set(this.#segments.map(({ name }) => name));
     const others = names.filter((name) => !own.has(name));
     for (const name of others.filter((each) => SEGMENT_NAME.test(each))) {
       if (!(await scan.isLater(name))) continue;
       throw damagedAt(this.#folder, name, 0, scan.last.index + 1, 'it has writes of which the meta files do not know');
     }
-    await this.#segmentFiles.adopt(others);
+    await this.#segmentFiles.clear(others);
   }
 
   /** One change at a time, and none after one that failed: what is on disk then is unknown. */

@@ -83,16 +83,13 @@ export class SegmentFiles {
     return new Segment(note, await this.#files.open(join(this.#folder, segmentName(note)), 'durable'));
   }
 
-  /** Keeps or removes what a crash has left behind: none of `names` is a segment of the journal. */
-  async adopt(names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      if (NEW_NAME.test(name)) await this.#files.remove(join(this.#folder, name));
-      if (!SEGMENT_NAME.test(name)) continue;
-      const file = await this.#files.open(join(this.#folder, name), 'read');
-      const bytes = await file.size();
-      await file.close();
-      await this.#keep({ name, bytes });
-    }
+  /**
+   * Removes what a crash has left behind: none of `names` is a segment of the journal. A file that already has the name
+   * of the next segment must not stay to be used again: when another file became that segment, it would be taken away.
+   */
+  async clear(names: readonly string[]): Promise<void> {
+    for (const name of names)
+      if (NEW_NAME.test(name) || SEGMENT_NAME.test(name)) await this.#files.remove(join(this.#folder, name));
   }
 
   /** Begins a segment, whose first frame is as long as `frameLength`. It is on disk, name and all. */

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../src/base/random.ts';
 import { LevelLogStore } from '../../src/master/level-log-store.ts';
 import { SegmentLogStore } from '../../src/master/segment-log-store.ts';
 import type { Entry } from '../../src/raft/entry.ts';
@@ -177,4 +178,32 @@ test('a folder that another store made is refused', async () => {
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+});
+
+test('a segment that a crash left half begun is not used again when another file has become it', async () => {
+  const files = new CrashFiles();
+  const store = opened(files);
+  await store.open();
+  let last = 0;
+  const grown = (bytes: number) => entry(last + 1, 1, bytes);
+  for (; last < 3; last += 1) await store.write({ entries: [grown(1000)], commit: 0 });
+  files.mark();
+  await store.write({ entries: [grown(2000)], commit: 0 });
+  const crashes = [...files.crashes(seededRandom(1))].filter(([how]) => how.startsWith('killed after step 1 '));
+  expect(crashes).toHaveLength(1);
+  const left = crashes[0]![1];
+  expect(left.paths).toContain(`${FOLDER}/0000000000000004-00000002.segment`);
+
+  const later = opened(left);
+  expect(await later.open()).toMatchObject({ last: { index: 3 } });
+  // Longer than a segment: it gets a file of its own, with that name.
+  for (const bytes of [6000, 3000, 3000]) {
+    await later.write({ entries: [grown(bytes)], commit: 0 });
+    last += 1;
+  }
+  await later.close();
+  const again = opened(left.reopened());
+  expect(await again.open()).toMatchObject({ last: { index: 6 } });
+  expect((await again.read(1, 6, 1e9)).map(({ bytes }) => bytes.length)).toEqual([1000, 1000, 1000, 6000, 3000, 3000]);
+  await again.close();
 });

@@ -108,6 +108,9 @@ async function run(): Promise<void> {
 /** Says what broke, where to find it, and the smallest run that still breaks it. */
 async function fail(failure: SimulationFailure): Promise<void> {
   process.exitCode = 1;
+  // At once: the smallest run is looked for by running it again and again, which may take many times as long.
+  process.stderr.write(`${failure.message}\n\nMinimising it. `);
+  process.stderr.write(`Again: npm run sim -- --seed ${failure.options.seed} --ticks ${ticks}\n`);
   const least = await minimise(failure);
   const off = least.options.without ?? [];
   const on = FAULT_KINDS.filter((kind) => !off.includes(kind));
@@ -123,10 +126,7 @@ async function fail(failure: SimulationFailure): Promise<void> {
     process.stdout.write(`${JSON.stringify({ passed: false, seed: options.seed, ticks, promise, tail, minimised })}\n`);
     return;
   }
-  process.stderr.write(
-    `${failure.message}\n\nMinimised, with ${on.join(', ') || 'no fault at all'}:\n${least.message}\n`,
-  );
-  process.stderr.write(`Again: npm run sim -- --seed ${failure.options.seed} --ticks ${ticks}\n`);
+  process.stderr.write(`\nMinimised, with ${on.join(', ') || 'no fault at all'}:\n${least.message}\n`);
   process.stderr.write(`Small: simulate(${JSON.stringify(least.options)})\n`);
 }
 
