@@ -1,5 +1,6 @@
 import type { FileSystem } from '../client/file-system.ts';
 import type { Config } from '../host/config/load.ts';
+import type { Logger } from '../host/logger.ts';
 import { nodeTimers } from '../host/node-timers.ts';
 import { systemClock } from '../host/system-clock.ts';
 import type { QuorumInfo } from '../model/report.ts';
@@ -49,8 +50,8 @@ export class CommandContext {
     const { AdminChannel } = await import('../wire/admin-channel.ts');
     const { masters, masterTimeoutMs: timeoutMs } = clientSettings(this.world, this.config());
     const { token } = this.config().values(securityOptions);
-    const random = { next: () => Math.random() };
-    return new AdminChannel({ masters, token, timeoutMs, clock: systemClock, timers: nodeTimers, random });
+    const parts = { clock: systemClock, timers: nodeTimers, random: { next: () => Math.random() } };
+    return new AdminChannel({ ...parts, masters, token, timeoutMs, logger: this.#notices(), signal: this.signal });
   }
 
   /**
@@ -65,7 +66,7 @@ export class CommandContext {
     const { masters, masterTimeoutMs: timeoutMs } = clientSettings(this.world, this.config());
     const { token } = this.config().values(securityOptions);
     const random = { next: () => Math.random() };
-    const parts = { token, timeoutMs, clock: systemClock, timers: nodeTimers, random };
+    const parts = { token, timeoutMs, clock: systemClock, timers: nodeTimers, random, signal: this.signal };
     const asked = await Promise.allSettled(
       masters.map(async (address) => ({
         address,
@@ -90,7 +91,21 @@ export class CommandContext {
     const { token } = this.config().values(securityOptions);
     if (this.world.connect !== undefined) return this.world.connect(settings, token);
     const { FileSystem } = await import('../client/file-system.ts');
-    return FileSystem.connect({ ...settings, token });
+    return FileSystem.connect({ ...settings, token, logger: this.#notices() });
+  }
+
+  /** Shows what is worth knowing while a command goes on. */
+  #notices(): Logger {
+    const silent = (): void => undefined;
+    const warn: Logger['warn'] = ({ err }, message) => {
+      const reason = err instanceof Error ? err.message : undefined;
+      const text = `sluice: ${message}${reason === undefined ? '' : `: ${reason}`}`;
+      const written = this.json ? this.err.json({ notice: message, reason }) : this.err.lines([text]);
+      // Whoever does not read standard error misses it.
+      written.catch(silent);
+    };
+    const logger: Logger = { debug: silent, info: silent, warn, error: silent, child: () => logger };
+    return logger;
   }
 }
 

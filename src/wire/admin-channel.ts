@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import type { Logger } from '../host/logger.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { AddMember, AddProgress, RemoveMember } from '../model/membership-change.ts';
 import type { ClusterReport, DigestRound, QuorumInfo } from '../model/report.ts';
@@ -19,6 +20,7 @@ import { AdminServiceService } from './gen/sluice/v1/admin.ts';
 import { JournalServiceService } from './gen/sluice/v1/journal.ts';
 import { isTransportError } from './grpc-status.ts';
 import { MasterList } from './master-list.ts';
+import { SilenceNotice } from './silence-notice.ts';
 
 export interface AdminChannelOptions {
   /** `host:port` of every master. */
@@ -31,6 +33,10 @@ export interface AdminChannelOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  /** Hears when masters do not answer for a while. */
+  readonly logger?: Logger;
+  /** Gives up whatever is being asked. What was asked for may be done nevertheless. */
+  readonly signal?: AbortSignal;
 }
 
 const ATTEMPT_MS = 3_000;
@@ -138,23 +144,34 @@ export class AdminChannel {
 
   /** Tries one master after the other until one answers; what is neither `NOT_LEADER` nor `retried` ends the search. */
   async #search<T>(attempt: (address: string) => Promise<T>, retried: (error: SluiceError) => boolean): Promise<T> {
-    const { masters: addresses, random, clock, timers, timeoutMs = TIMEOUT_MS } = this.#options;
+    const { masters: addresses, random, clock, timers, logger, timeoutMs = TIMEOUT_MS } = this.#options;
     const masters = new MasterList(addresses, random);
     const untilMs = clock.monotonicMs() + timeoutMs;
-    for (;;) {
-      const address = masters.current;
-      try {
-        return await attempt(address);
-      } catch (thrown) {
-        const error = SluiceError.from(thrown);
-        if (error.code !== 'NOT_LEADER' && !retried(error)) throw error;
-        const waitMs = nextAfter(masters, address, error);
-        if (clock.monotonicMs() + waitMs >= untilMs)
-          throw new SluiceError('TIMED_OUT', `No leader among ${masters.names} answered; last: ${error.message}`, {
-            cause: error,
-          });
-        await new Promise<void>((resolve) => timers.after(waitMs, resolve));
+    let last: SluiceError | undefined;
+    // A master that was reached may take long to do what it was asked.
+    const [waiting, reason] = [() => last !== undefined, () => last];
+    const silence = logger && new SilenceNotice({ clock, timers, logger, waiting, reason });
+    try {
+      for (;;) {
+        const address = masters.current;
+        silence?.asks(last === undefined);
+        try {
+          return await attempt(address);
+        } catch (thrown) {
+          last = SluiceError.from(thrown);
+          if (last.code !== 'NOT_LEADER' && !retried(last)) throw last;
+          const waitMs = nextAfter(masters, address, last);
+          if (clock.monotonicMs() + waitMs >= untilMs)
+            throw new SluiceError(
+              'TIMED_OUT',
+              `No leader among ${masters.names} (client.masters) answered; last: ${last.message}`,
+              { cause: last },
+            );
+          await new Promise<void>((resolve) => timers.after(waitMs, resolve));
+        }
       }
+    } finally {
+      silence?.close();
     }
   }
 
@@ -166,9 +183,9 @@ export class AdminChannel {
     request: Uint8Array = NOTHING,
     limit: { readonly whileConnected?: boolean } = {},
   ): Promise<T> {
-    const { token, clock, attemptMs = ATTEMPT_MS } = this.#options;
+    const { token, clock, attemptMs = ATTEMPT_MS, signal } = this.#options;
     const deadlineMs = clock.wallMs() + attemptMs;
-    return codec.decode(await callMaster({ address, token, path, request, deadlineMs, ...limit }));
+    return codec.decode(await callMaster({ address, token, path, request, deadlineMs, signal, ...limit }));
   }
 }
 

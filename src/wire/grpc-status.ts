@@ -47,15 +47,23 @@ export function fromGrpcStatus(error: ServiceError, context: string): SluiceErro
       return SluiceError.from(thrown, 'INTERNAL', context);
     }
   const code = FOREIGN[error.code] ?? 'INTERNAL';
-  const said = error.details || error.message;
+  return new SluiceError(code, `${context}${plainly(error.details || error.message)}`, {
+    details: { transport: true },
+    cause: error,
+  });
+}
+
+/** What gRPC says of a connection, in words that tell what to look at. */
+function plainly(said: string): string {
+  const [, reason] = /^No connection established\. Last error: (?:Error: )?(.*)\. Resolution note: /s.exec(said) ?? [];
+  if (reason !== undefined) return ` cannot be reached (${reason}): does it run, and is that its address?`;
+  if (said.startsWith('Name resolution failed'))
+    return ' cannot be reached: nobody knows the address of that host; is its name spelled right?';
   // So says HTTP/2 of a server that does not speak it.
   const hint = said.includes('Protocol error')
     ? '; who listens there speaks another protocol: is that the right port?'
     : '';
-  return new SluiceError(code, `${context}: ${said}${hint}`, {
-    details: { transport: true },
-    cause: error,
-  });
+  return `: ${said}${hint}`;
 }
 
 /** Whether gRPC, and not our code at the other end, raised this error. */

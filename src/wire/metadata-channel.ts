@@ -15,6 +15,7 @@ import { MasterLinks } from './master-links.ts';
 import { MasterList } from './master-list.ts';
 import { CLIENT_TOTAL_WEIGHT_MAX, CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
 import { ReadChoice } from './read-choice.ts';
+import { SilenceNotice } from './silence-notice.ts';
 import { StreamLink } from './stream-link.ts';
 import { UnaryLink } from './unary-link.ts';
 
@@ -86,6 +87,7 @@ export class MetadataChannel implements MasterLinkListener {
   /** Of reads that any master may answer. */
   readonly #choice: ReadChoice;
   readonly #links: MasterLinks;
+  readonly #silence: SilenceNotice;
   readonly #calls = new Map<number, Call>();
   #queue: Call[] = [];
   /** Goes before `#queue`. */
@@ -117,6 +119,8 @@ export class MetadataChannel implements MasterLinkListener {
       asks: (address) => this.#asks(address),
       dial: (address) => this.#dial(address),
     });
+    const [waiting, reason] = [() => this.#calls.size > 0, () => this.#lastError];
+    this.#silence = new SilenceNotice({ ...options, waiting, reason });
   }
 
   /**
@@ -157,6 +161,7 @@ export class MetadataChannel implements MasterLinkListener {
         call.release = () => signal.removeEventListener('abort', abandon);
       }
       this.#calls.set(call.id, call);
+      this.#silence.asks(this.#calls.size === 1);
       this.#bytes += body.length;
       (call.anyMaster ? this.#reads : this.#queue).push(call);
       this.#sweepBy(call.deadlineMs);
@@ -169,6 +174,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#closed = true;
     this.#cancelPause?.();
     this.#cancelSweep?.();
+    this.#silence.close();
     this.#links.close();
     this.#rejectAll(new SluiceError('CANCELLED', 'The connection to the masters was closed'));
     return Promise.resolve();
@@ -270,6 +276,7 @@ export class MetadataChannel implements MasterLinkListener {
 
   #answered(link: MasterLink, call: Call): void {
     this.#links.answered();
+    this.#silence.heard();
     // A standby may have answered the others.
     if (!call.anyMaster) this.#masters.answered(link.address);
   }
@@ -470,10 +477,11 @@ export class MetadataChannel implements MasterLinkListener {
   #expire(call: Call): void {
     call.link?.cancel(call);
     if (call.anyMaster && call.link !== undefined) this.#choice.failed(call.link.address);
-    const waits = call.link !== undefined || call.sent ? '' : ' and was not sent';
+    const asked = call.link !== undefined || call.sent;
+    const what = asked ? `${call.name} was not answered in time by` : `${call.name} could not be sent in time to`;
     this.#settle(call);
     const last = this.#lastError === undefined ? '' : `; the last error was: ${this.#lastError.message}`;
-    const message = `${call.name} was not answered in time${waits} by the masters ${this.#masters.names}${last}`;
+    const message = `${what} any of the masters ${this.#masters.names} (client.masters)${last}`;
     call.reject(new SluiceError('TIMED_OUT', message, { ...fateOf(call), cause: this.#lastError }));
   }
 }

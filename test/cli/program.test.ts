@@ -116,6 +116,23 @@ describe('masters that cannot be reached', () => {
     const result = await shell.run(...args, '--master', address, '--set', 'client.master.timeout=300ms');
     expect(result).toMatchObject({ code: 75, out: '' });
     expect(result.err).toContain(address);
+    expect(result.err).toMatch(
+      /cannot be reached \(connect ECONNREFUSED .*\): does it run, and is that its address\?\n$/,
+    );
+  });
+
+  test.each([
+    ['fs ls', ['fs', 'ls', '/']],
+    ['admin report', ['admin', 'report']],
+  ])('%s says while it tries that nobody answers, and ends when it is told to', async (_, args) => {
+    const running = shell.run(...args, '--master', `127.0.0.1:${await closedPort()}`, '--json');
+    setTimeout(() => shell.stop.abort(), 2_500);
+    const { code, out, err } = await running;
+    expect([code, out]).toEqual([130, '']);
+    expect(JSON.parse(err)).toEqual({
+      notice: 'no master answers, still trying',
+      reason: expect.stringContaining('ECONNREFUSED'),
+    });
   });
 
   test('without any setting the local cluster of the folder is asked', async () => {

@@ -36,7 +36,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
 };
 
 /** Clients at work have connections to all masters by then. */
-const SETTLE_MS = 3_000;
+const SETTLE_MS = 20_000;
 
 const USAGE = `usage: npm run drill -- NAME [--rounds N] [--fault FAULT] [--masters N] [--empty] [--set KEY=VALUE]... [--json]
        npm run drill -- tree [--folder FOLDER] [--json]

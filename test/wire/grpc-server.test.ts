@@ -164,6 +164,23 @@ test('a transfer may take longer than other answers, and is asked once', async (
   await leader.close();
 });
 
+test('who gives up waiting for a master need not wait for it', async () => {
+  const leader = await serve(
+    adminService({
+      report: () => new Promise(() => undefined),
+      quorum: () => QUORUM,
+      transfer: () => new Promise(() => undefined),
+    }),
+  );
+  const stop = new AbortController();
+  const channel = new AdminChannel({ masters: [leader.address], ...host, signal: stop.signal });
+  const asked = [channel.report(), channel.transfer('m2')];
+  setTimeout(() => stop.abort(), 50);
+  for (const each of asked) await expect(each).rejects.toMatchObject({ code: 'CANCELLED' });
+  await expect(channel.quorum()).rejects.toMatchObject({ code: 'CANCELLED' });
+  await leader.close();
+});
+
 test.each([
   ['nobody', 'm2', []],
   ['m2', 'm2', []],

@@ -279,7 +279,7 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     await expect(failed).rejects.toMatchObject({
       code: 'TIMED_OUT',
       details: {},
-      message: expect.stringMatching(/was not sent.*the last error was/),
+      message: expect.stringMatching(/could not be sent.*the last error was.*cannot be reached/),
     });
   });
 
