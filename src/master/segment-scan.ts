@@ -216,12 +216,16 @@ export class SegmentScan {
     this.#commit = Math.max(this.#commit, commit);
   }
 
+  /**
+   * The log ended before `first` then. What was there is what the frames said up to here: the base is not asked, which
+   * may be an entry that a later frame put into that place.
+   */
   #cut(first: LogIndex): void {
     while ((this.#runs.at(-1)?.first ?? 0) >= first) this.#runs.pop();
     while ((this.#configs.at(-1)?.index ?? 0) >= first) this.#configs.pop();
-    const { base, segments } = this.#meta;
-    const known = [base, segments[0]?.previous].find((position) => position?.index === first - 1);
-    this.#last = known ?? { term: this.#runs.at(-1)?.term ?? 0, index: first - 1 };
+    const [begin] = this.#meta.segments;
+    const before = begin?.previous.index === first - 1 ? begin.previous.term : 0;
+    this.#last = { term: this.#runs.at(-1)?.term ?? before, index: first - 1 };
   }
 
   /** There is no whole frame at `offset`: that must be the end of the log. */
@@ -256,6 +260,7 @@ export class SegmentScan {
     const run = this.#runs.findLast(({ first }) => first <= base.index);
     if (run !== undefined && base.index <= index && run.term !== base.term)
       throw this.#damaged(name, 0, `entry ${base.index} has term ${run.term} instead of ${base.term}`);
+    if (base.index === index) this.#last = base;
   }
 
   #damaged(file: string, offset: number, what: string): SluiceError {

@@ -207,3 +207,22 @@ test('a segment that a crash left half begun is not used again when another file
   expect((await again.read(1, 6, 1e9)).map(({ bytes }) => bytes.length)).toEqual([1000, 1000, 1000, 6000, 3000, 3000]);
   await again.close();
 });
+
+test('a base that replaced another entry is not taken for the one before it', async () => {
+  const files = new CrashFiles();
+  const store = opened(files);
+  await store.open();
+  await store.write({ entries: entries(1, 5, 1), commit: 0 });
+  await store.write({ truncateFrom: 4, entries: entries(4, 4, 2), commit: 0 });
+  await store.write({ truncateFrom: 3, entries: entries(3, 3, 5), commit: 0 });
+  await store.write({ entries: entries(4, 4, 6), commit: 3 });
+  await store.compact({ term: 5, index: 3 });
+  await store.close();
+  const later = files.reopened();
+  const again = opened(later);
+  expect(await again.open()).toMatchObject({ base: { term: 5, index: 3 }, last: { term: 6, index: 4 } });
+  await again.write({ truncateFrom: 4, entries: [], commit: 3 });
+  await again.close();
+  const last = { term: 5, index: 3 };
+  expect(await opened(later.reopened()).open()).toMatchObject({ base: last, last });
+});
