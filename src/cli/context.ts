@@ -46,12 +46,21 @@ export class CommandContext {
     return this.#files;
   }
 
-  async admin(): Promise<AdminChannel> {
+  /** Where the masters are, as far as it was said. */
+  masters(): readonly string[] {
+    return clientSettings(this.world, this.config()).masters;
+  }
+
+  /** @param other takes the place of what was configured */
+  async admin(
+    other: { readonly masters?: readonly string[]; readonly timeoutMs?: number } = {},
+  ): Promise<AdminChannel> {
     const { AdminChannel } = await import('../wire/admin-channel.ts');
     const { masters, masterTimeoutMs: timeoutMs } = clientSettings(this.world, this.config());
     const { token } = this.config().values(securityOptions);
     const parts = { clock: systemClock, timers: nodeTimers, random: { next: () => Math.random() } };
-    return new AdminChannel({ ...parts, masters, token, timeoutMs, logger: this.#notices(), signal: this.signal });
+    const { signal } = this;
+    return new AdminChannel({ ...parts, masters, token, timeoutMs, logger: this.#notices(), signal, ...other });
   }
 
   /**

@@ -4,6 +4,7 @@ import { SluiceError } from '../model/errors.ts';
 import { type MemberInfo, memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Greeting } from '../wire/greeting.ts';
+import { isTransportError } from '../wire/grpc-status.ts';
 import { sayHello } from '../wire/hello.ts';
 import { type BirthDecision, decideBirth } from './birth.ts';
 import { clusterIdOf } from './cluster-id.ts';
@@ -36,6 +37,8 @@ export class AwaitedBirth {
   #fail: (error: SluiceError) => void = () => undefined;
   #over = false;
   #missing: readonly string[] = [];
+  /** What masters say that will not talk to this one, by their names. */
+  readonly #refusals = new Map<string, string>();
 
   constructor(parts: BirthParts) {
     this.#parts = parts;
@@ -61,7 +64,8 @@ export class AwaitedBirth {
 
   /** What the start waits for. */
   get reason(): string {
-    return `This master has an empty folder and waits for the others: ${this.#missing.join('; ')}`;
+    const refusals = [...this.#refusals].map(([name, why]) => `${name} refuses this master: ${why}`);
+    return `This master has an empty folder and waits for the others: ${[...this.#missing, ...refusals].join('; ')}`;
   }
 
   /** What this master says of itself. */
@@ -95,7 +99,11 @@ export class AwaitedBirth {
       try {
         const deadlineMs = clock.wallMs() + ASK_TIMEOUT_MS;
         this.#heard.set(name, await sayHello(this.greeting, { address, token, deadlineMs }));
+        this.#refusals.delete(name);
       } catch (thrown) {
+        const error = SluiceError.from(thrown);
+        if (isTransportError(error)) this.#refusals.delete(name);
+        else this.#refusals.set(name, error.message);
         logger.debug({ peer: name, err: thrown }, 'no hello from a master');
         this.#heard.delete(name);
       }

@@ -146,7 +146,9 @@ export class Master implements Closeable {
       await startJournal(parts, folder, { transport, places }, member, { changed, left }),
     );
     changed();
-    const serving = new MasterReadiness({ journal, rootUfs: service.rootUfs, clock: parts.clock, timers });
+    const refusals = () => transport.refusals;
+    const { rootUfs } = service;
+    const serving = new MasterReadiness({ journal, refusals, rootUfs, clock: parts.clock, timers });
     scope.onClose('readiness', () => serving.close());
     rising.readiness = () => serving.now;
     const greetAt = async (address: string) => {

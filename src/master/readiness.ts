@@ -2,7 +2,8 @@ import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import type { Readiness } from '../host/status-server.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { StateReader } from '../model/state-store.ts';
-import type { LogIndex } from '../raft/position.ts';
+import { memberName } from '../raft/membership.ts';
+import type { LogIndex, NodeId } from '../raft/position.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 
 export interface ReadinessParts {
@@ -10,6 +11,8 @@ export interface ReadinessParts {
     /** Resolves when this master has everything that was acknowledged before; `named` hears up to where that is. */
     patientBarrier(named: (index: LogIndex) => void): Promise<void>;
   };
+  /** What other masters say that will not hear this one. */
+  refusals(): ReadonlyMap<NodeId, string>;
   /** What a new cluster mounts at `/`; empty when nothing. */
   readonly rootUfs: string;
   readonly clock: Clock;
@@ -36,10 +39,15 @@ export class MasterReadiness {
 
   get now(): Readiness {
     const { led, done, progress } = this.#catchUp;
-    if (!led) return { ready: false, reason: `No leader is known: a majority must be up${progress}` };
+    if (!led) return { ready: false, reason: `No leader is known: a majority must be up${progress}${this.#refused()}` };
     if (!done) return { ready: false, reason: `Catching up with the leader${progress}` };
     const reason = missing(this.#parts.journal.state, this.#parts.rootUfs);
     return reason === undefined ? { ready: true } : { ready: false, reason };
+  }
+
+  /** Who refuses this master, and why, as the end of a sentence. */
+  #refused(): string {
+    return [...this.#parts.refusals()].map(([id, why]) => `; ${memberName(id)} refuses this master: ${why}`).join('');
   }
 
   close(): void {

@@ -68,6 +68,11 @@ export class RaftPeer {
     return this.#connected;
   }
 
+  /** Why the member there does not take our stream, and would not if it were asked again; empty when it may. */
+  get refusal(): string {
+    return this.#lastRefusal;
+  }
+
   /** @returns false when it was dropped. */
   send(message: Message): boolean {
     const bytes = raftFrameBytes(message);

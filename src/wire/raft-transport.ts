@@ -119,6 +119,12 @@ export class RaftTransport implements Transport {
     return this.#peers.get(member)?.connected ?? false;
   }
 
+  /** What members say that refuse our streams, by their ids. */
+  get refusals(): ReadonlyMap<NodeId, string> {
+    const all = [...this.#peers].map(([id, { refusal }]): [NodeId, string] => [id, refusal]);
+    return new Map(all.filter(([, refusal]) => refusal !== ''));
+  }
+
   send(to: NodeId, message: Message): boolean {
     const peer = this.#peers.get(to) ?? this.#guests.get(to);
     const sent = peer?.send(message) ?? false;

@@ -54,6 +54,7 @@ export class RegistryLink {
   #registered = false;
   #queuedBytes = 0;
   #lastError = '';
+  #refusal = '';
   #cancelTimer: CancelTimer | undefined;
   #cancelHeartbeat: CancelTimer | undefined;
   #closed = false;
@@ -64,6 +65,11 @@ export class RegistryLink {
     this.#listener = listener;
     this.#masters = new MasterList(options.masters, options.random);
     this.#dial();
+  }
+
+  /** Why masters do not take this worker, and would not if they were asked again; empty when they may. */
+  get refusal(): string {
+    return this.#refusal;
   }
 
   /** @returns false when it was dropped: the worker is not registered, or the leader does not read. */
@@ -117,6 +123,7 @@ export class RegistryLink {
     if (message.kind === 'registered' && !this.#registered) {
       this.#registered = true;
       this.#lastError = '';
+      this.#refusal = '';
       this.#cancelTimer?.();
       this.#masters.answered(address);
       this.#options.logger.info({ master: address }, 'registered with the leader');
@@ -149,6 +156,7 @@ export class RegistryLink {
       error.code === 'NOT_LEADER' ? this.#masters.redirected(address, error.details) : this.#masters.failed(address);
     const refused = error.code === 'UNAUTHENTICATED' || error.code === 'INVALID_ARGUMENT';
     this.#say(error, address, wasRegistered, refused);
+    this.#refusal = refused ? `master ${address} refuses it: ${error.message}` : '';
     const pauseMs = wasRegistered ? randomInt(this.#options.random, REJOIN_MIN_MS, REJOIN_MAX_MS) : (waitMs ?? 0);
     this.#cancelTimer = this.#options.timers.after(refused ? REFUSED_WAIT_MS : pauseMs, () => this.#dial());
     if (wasRegistered) this.#listener.lost();

@@ -12,7 +12,7 @@ export interface RegistrationOptions {
   readonly timers: Timers;
   readonly logger: Logger;
   /** Opens the link to the leader, which calls the listener from then on. */
-  connect(listener: RegistryLinkListener): Pick<RegistryLink, 'send' | 'close'>;
+  connect(listener: RegistryLinkListener): Pick<RegistryLink, 'send' | 'close' | 'refusal'>;
 }
 
 /** Files in one message. */
@@ -25,7 +25,7 @@ const RETRY_MS = 100;
 /** The worker's part of the conversation with the leader: it reports what it protects, and does what it is told. */
 export class Registration {
   readonly #options: RegistrationOptions;
-  readonly #link: Pick<RegistryLink, 'send' | 'close'>;
+  readonly #link: Pick<RegistryLink, 'send' | 'close' | 'refusal'>;
   readonly #cancelReports: CancelTimer;
   #cancelRetry: CancelTimer = () => undefined;
   #registered = false;
@@ -39,6 +39,11 @@ export class Registration {
     this.#options = options;
     this.#link = options.connect({ message: (message) => this.#receive(message), lost: () => this.#lost() });
     this.#cancelReports = options.timers.every(REPORT_INTERVAL_MS, () => this.#report());
+  }
+
+  /** Why masters do not take this worker; empty when they may. */
+  get refusal(): string {
+    return this.#link.refusal;
   }
 
   /** Whether the present leader knows this worker. */

@@ -118,6 +118,11 @@ export class Worker implements Closeable {
     return this.#registration.registered;
   }
 
+  /** Why masters do not take this worker; empty when they may. */
+  get refusal(): string {
+    return this.#registration.refusal;
+  }
+
   /** Stops serving: requests under way may end, open uploads are aborted. Protected pages are on disk already. */
   close(): Promise<void> {
     return this.#scope.close();

@@ -31,6 +31,28 @@ test('a lost disk is replaced, and a master removed, by command lines', async ()
   expect(victim.exitCode).toBe(2);
 }, 60_000);
 
+test('quorum info asks the leader, or the one master that was named', async () => {
+  const leader = await cluster.leader();
+  const [standby, dead] = cluster.masters.filter((master) => master !== leader);
+  if (standby === undefined || dead === undefined) throw new Error('There are three masters');
+  const info = (...masters: string[]) => cluster.command('admin', 'quorum', 'info', '--master', masters.join(','));
+  const rowOf = (out: string, name: string) => out.split('\n').find((line) => line.startsWith(`${name} `));
+
+  const asked = await info(standby.address, leader.address);
+  expect([asked.code, asked.out]).toEqual([0, expect.stringContaining(`asked      ${leader.name}\n`)]);
+  expect(rowOf(asked.out, dead.name)).toMatch(/ follower +voter +\d+ /);
+
+  const alone = await info(standby.address);
+  expect(alone.out).toContain(`asked      ${standby.name}\n`);
+  expect(rowOf(alone.out, dead.name)).toMatch(/ - +voter +- +/);
+  expect(alone.out).toContain(`${standby.name} does not lead: it hears the leader only`);
+
+  await dead.stop('SIGKILL');
+  await expect
+    .poll(async () => rowOf((await info(leader.address)).out, dead.name), { timeout: 10_000 })
+    .toMatch(/ silent +voter +\d+ +[\d.]+s ago /);
+}, 60_000);
+
 test.each([
   [['add', 'm4'], 2, 'write it as NAME=HOST:PORT'],
   [['add', 'm4=127.0.0.1:1'], 75, 'No master answers at 127.0.0.1:1'],

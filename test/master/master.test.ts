@@ -172,3 +172,31 @@ describe('three masters', () => {
     expect(loggers[leader]?.lines.map(({ message }) => message)).not.toContain('leadership was not handed over');
   });
 });
+
+describe('a master with another token', () => {
+  const REFUSED = /m1 refuses this master: The token is not the one of this cluster: check security\.token/;
+
+  it('says so when it comes back, and when it has never been there', async () => {
+    const { settings, addresses } = await real.startThree({}, { token: 'right' });
+    await real.close('m3');
+    const stop = new AbortController();
+    const [port = 0] = await freePorts(1);
+    const own = { ...settings, 'master.port': addresses[2]?.split(':')[1] ?? '', 'master.status.port': String(port) };
+    const given = { token: 'wrong', signal: stop.signal };
+    const back = await real.start('m3', own, given);
+    await vi.waitFor(
+      () => expect(back.readiness).toMatchObject({ ready: false, reason: expect.stringMatching(REFUSED) }),
+      PATIENCE,
+    );
+    await back.close();
+
+    const empty = real.start('m3', { ...own, 'master.data': join(real.folder, 'empty') }, given);
+    const headers = { authorization: 'Bearer wrong' };
+    await vi.waitFor(async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/readyz`, { headers });
+      expect([response.status, await response.text()]).toEqual([503, expect.stringMatching(REFUSED)]);
+    }, PATIENCE);
+    stop.abort();
+    await expect(empty).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+});

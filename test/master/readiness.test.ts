@@ -44,9 +44,11 @@ class Said {
 function setUp(rootUfs = '') {
   const said = new Said();
   const time = new ManualTime();
-  const readiness = new MasterReadiness({ journal: said, rootUfs, clock: time, timers: time });
+  const refused = new Map<string, string>();
+  const refusals = () => refused;
+  const readiness = new MasterReadiness({ journal: said, refusals, rootUfs, clock: time, timers: time });
   const reason = () => (readiness.now.ready ? 'ready' : readiness.now.reason);
-  return { said, time, readiness, reason };
+  return { said, time, readiness, reason, refused };
 }
 
 function format(said: Said): void {
@@ -135,6 +137,16 @@ test('a leader that does not answer is asked again after a while, and not once i
   readiness.close();
   await time.advance(1_000);
   expect([said.questions, time.pending]).toEqual([[], 0]);
+});
+
+test('who is refused by other masters says so instead of waiting in silence', () => {
+  const { said, reason, refused } = setUp();
+  refused.set('m2@0123456789ab', 'The token is not the one of this cluster');
+  expect(reason()).toBe(
+    'No leader is known: a majority must be up; m2 refuses this master: The token is not the one of this cluster',
+  );
+  said.lead('m1');
+  expect(reason()).toMatch(/^Catching up/);
 });
 
 test('the root must be mounted when one was asked for', async () => {

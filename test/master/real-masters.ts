@@ -22,6 +22,9 @@ export const PATIENCE = { timeout: 20_000, interval: 20 };
 interface Given {
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  readonly token?: string;
+  /** Interrupts a start. */
+  readonly signal?: AbortSignal;
   /** Throws unless given. */
   readonly onFatal?: (error: SluiceError) => void;
 }
@@ -45,13 +48,13 @@ export class RealMasters {
       quorum: config.values(quorumOptions),
       journal: config.values(journalOptions),
       service: config.values(serviceOptions),
-      token: '',
+      token: given.token ?? '',
       version: '1.2.3',
       openUfs: (uri) => new LocalUfs(uri.slice('file://'.length), logger),
       ...common,
       logger: given.logger ?? logger,
       metrics: given.metrics ?? new Metrics(),
-      signal: new AbortController().signal,
+      signal: given.signal ?? new AbortController().signal,
       onFatal:
         given.onFatal ??
         ((error) => {

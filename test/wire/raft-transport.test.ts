@@ -231,6 +231,7 @@ test('a wrong token is refused', async () => {
   a.transport.start(a.ear, new Map([['b', b.server.address]]));
   await a.ear.until(() => a.ear.events.length === 1);
   expect(a.ear.events).toEqual(['-b']);
+  expect([...a.transport.refusals]).toEqual([['b', expect.stringMatching(/^The token is not the one/)]]);
   expect(a.logger.lines).toContainEqual(
     expect.objectContaining({ level: 'error', message: 'peer refuses our stream' }),
   );

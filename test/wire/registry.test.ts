@@ -161,9 +161,13 @@ test('a closed link ends its stream', async () => {
 test('a wrong token is an error in the log', async () => {
   const one = await leader(register, 'right');
   const two = await leader(register);
-  const { logger, heard } = link([one.server.address, two.server.address], 'wrong');
+  const { worker, logger, heard } = link([one.server.address, two.server.address], 'wrong');
+  await expect
+    .poll(() => worker.refusal)
+    .toBe(`master ${one.server.address} refuses it: The token is not the one of this cluster: check security.token`);
   await heard.until((items) => items.length === 1);
   expect(logger.lines.filter((line) => line.level === 'error')).toMatchObject([
     { fields: { err: { code: 'UNAUTHENTICATED' } } },
   ]);
+  expect(worker.refusal).toBe('');
 });

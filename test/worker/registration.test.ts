@@ -50,6 +50,7 @@ async function begin(): Promise<Conversation> {
           return true;
         },
         close: async () => undefined,
+        refusal: '',
       };
     },
   });

@@ -16,7 +16,7 @@ const infoCommand: CommandSpec = {
   name: 'info',
   summary: 'show who leads and how far each master is',
   async run(context) {
-    const quorum = await (await context.admin()).quorum();
+    const quorum = await seenBest(context);
     if (context.json) await context.out.json(quorum);
     else {
       await context.out.table([
@@ -31,11 +31,32 @@ const infoCommand: CommandSpec = {
       ]);
       await context.out.lines(['']);
       await context.out.table(masterRows(quorum));
+      if (quorum.leader !== quorum.self)
+        await context.out.lines([
+          '',
+          `${quorum.self} does not lead: it hears the leader only, - is what it does not know`,
+        ]);
     }
     return 0;
   },
 };
 
+/** The leader alone hears all others: unless one certain master was asked, it is asked, too, when it can be reached. */
+async function seenBest(context: CommandContext): Promise<QuorumInfo> {
+  const first = await (await context.admin()).quorum();
+  const leader = first.members.find(({ id }) => id === first.leader);
+  const wanted = context.masters().length === 1;
+  if (wanted || leader === undefined || leader.id === first.self || leader.clientAddress === '') return first;
+  try {
+    return await (await context.admin({ masters: [leader.clientAddress], timeoutMs: LEADER_TIMEOUT_MS })).quorum();
+  } catch (thrown) {
+    if (SluiceError.from(thrown).code === 'CANCELLED') throw thrown;
+    return first;
+  }
+}
+
+/** What the leader may take, when another master has answered already. */
+const LEADER_TIMEOUT_MS = 1_000;
 const STEP_MS = 300;
 
 interface AddOptions {
@@ -192,14 +213,23 @@ export const quorumGroup: CommandGroup = {
 };
 
 /** The masters, one in a row. */
-export function masterRows({ members }: QuorumInfo): Row[] {
+export function masterRows({ self, leader, members }: QuorumInfo): Row[] {
+  const leads = self === leader;
   const rows = members.map(({ id, address, role, vote, priority, matchIndex, lastContactMs, identity }): Row => {
-    const heard = lastContactMs === -1 ? 'never' : lastContactMs === 0 ? 'now' : `${formatDuration(lastContactMs)} ago`;
+    const heard = lastContactMs === 0 ? 'now' : `${formatDuration(lastContactMs)} ago`;
     const votes = priority > 0 ? `${vote}, preferred` : vote;
-    return [id, address, role, votes, matchIndex === -1 ? 'unknown' : matchIndex, heard, identity];
+    // A leader that has not heard a master knows nothing of what it does now, and of its journal not even the beginning.
+    const silent = leads && (lastContactMs === -1 || lastContactMs > SILENT_MS);
+    const known = matchIndex > 0 || (matchIndex === 0 && !silent);
+    const does = silent ? 'silent' : role === 'unknown' ? '-' : role;
+    const never = leads ? 'never' : '-';
+    return [id, address, does, votes, known ? matchIndex : '-', lastContactMs === -1 ? never : heard, identity];
   });
   return [['master', 'address', 'role', 'vote', 'index', 'heard of', 'identity'], ...rows];
 }
+
+/** A leader hears every master several times a second. */
+const SILENT_MS = 3_000;
 
 /** @throws SluiceError INVALID_ARGUMENT */
 function parseMember(text: string): AddMember {

@@ -58,5 +58,7 @@ async function start(context: CommandContext, { logger, metrics }: ServiceParts,
 }
 
 function readinessOf(worker: Worker): Readiness {
-  return worker.registered ? { ready: true } : { ready: false, reason: 'No leader knows this worker yet' };
+  if (worker.registered) return { ready: true };
+  const { refusal } = worker;
+  return { ready: false, reason: `No leader knows this worker yet${refusal === '' ? '' : `: ${refusal}`}` };
 }
