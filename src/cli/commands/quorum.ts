@@ -218,7 +218,7 @@ export function masterRows({ self, leader, members }: QuorumInfo): Row[] {
   const rows = members.map(({ id, address, role, vote, priority, matchIndex, lastContactMs, identity }): Row => {
     const heard = lastContactMs === 0 ? 'now' : `${formatDuration(lastContactMs)} ago`;
     const votes = priority > 0 ? `${vote}, preferred` : vote;
-    // A leader that has not heard a master knows nothing of what it does now, and of its journal not even the beginning.
+    // Of a master that a leader does not hear it knows neither what it does nor, at first, where its journal ends.
     const silent = leads && (lastContactMs === -1 || lastContactMs > SILENT_MS);
     const known = matchIndex > 0 || (matchIndex === 0 && !silent);
     const does = silent ? 'silent' : role === 'unknown' ? '-' : role;
