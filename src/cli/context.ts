@@ -4,7 +4,7 @@ import type { Logger } from '../host/logger.ts';
 import { nodeTimers } from '../host/node-timers.ts';
 import { systemClock } from '../host/system-clock.ts';
 import type { QuorumInfo } from '../model/report.ts';
-import type { AdminChannel } from '../wire/admin-channel.ts';
+import type { AdminChannel, AdminChannelOptions } from '../wire/admin-channel.ts';
 import { securityOptions } from '../wire/options.ts';
 import type { SnapshotChannel } from '../wire/snapshot-channel.ts';
 import { clientSettings, configure, type GlobalFlags } from './configuration.ts';
@@ -52,9 +52,7 @@ export class CommandContext {
   }
 
   /** @param other takes the place of what was configured */
-  async admin(
-    other: { readonly masters?: readonly string[]; readonly timeoutMs?: number } = {},
-  ): Promise<AdminChannel> {
+  async admin(other: Partial<AdminChannelOptions> = {}): Promise<AdminChannel> {
     const { AdminChannel } = await import('../wire/admin-channel.ts');
     const { masters, masterTimeoutMs: timeoutMs } = clientSettings(this.world, this.config());
     const { token } = this.config().values(securityOptions);

@@ -41,17 +41,27 @@ const infoCommand: CommandSpec = {
   },
 };
 
-/** The leader alone hears all others: unless one certain master was asked, it is asked, too, when it can be reached. */
+/** The leader alone hears all others: unless one certain master was named, it is looked for, and asked. */
 async function seenBest(context: CommandContext): Promise<QuorumInfo> {
   const first = await (await context.admin()).quorum();
-  const leader = first.members.find(({ id }) => id === first.leader);
-  const wanted = context.masters().length === 1;
-  if (wanted || leader === undefined || leader.id === first.self || leader.clientAddress === '') return first;
+  const masters = context.masters();
+  if (first.self === first.leader || masters.length === 1) return first;
+  const found = new AbortController();
+  const signal = AbortSignal.any([context.signal, found.signal]);
+  const ask = async (address: string): Promise<QuorumInfo> => {
+    const admin = await context.admin({ masters: [address], timeoutMs: LEADER_TIMEOUT_MS, signal });
+    const info = await admin.quorum();
+    if (info.self !== info.leader) throw new SluiceError('NOT_LEADER', `${info.self} does not lead`);
+    return info;
+  };
   try {
-    return await (await context.admin({ masters: [leader.clientAddress], timeoutMs: LEADER_TIMEOUT_MS })).quorum();
-  } catch (thrown) {
-    if (SluiceError.from(thrown).code === 'CANCELLED') throw thrown;
+    return await Promise.any(masters.map(ask));
+  } catch {
+    // None of them leads, or says so in time: what the first one knows is more than nothing.
+    if (context.signal.aborted) throw new SluiceError('CANCELLED', 'The caller gave up looking for the leader');
     return first;
+  } finally {
+    found.abort();
   }
 }
 
