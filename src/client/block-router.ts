@@ -63,6 +63,12 @@ export class BlockRouter {
     return ranked.flat();
   }
 
+  /** What is known is of another cluster. */
+  forget(): void {
+    this.#routes = undefined;
+    this.#bans.clear();
+  }
+
   /** The worker could not be reached: others come first for a while, and the masters are asked who lives. */
   failed(address: string): void {
     this.#bans.set(address, this.#options.clock.monotonicMs() + this.#options.banMs);

@@ -125,6 +125,7 @@ export class FileSystem {
    */
   static connect(options: ConnectOptions = {}): Promise<FileSystem> {
     const settings = completeSettings(options);
+    let files: FileSystem | undefined;
     const channel = new MetadataChannel({
       masters: settings.masters,
       principal: { user: settings.user === '' ? loginName() : settings.user, groups: settings.groups },
@@ -135,8 +136,12 @@ export class FileSystem {
       timers: nodeTimers,
       random: { next: () => Math.random() },
       logger: options.logger ?? SILENT,
+      clusterChanged: () => {
+        if (files !== undefined) files.#router.forget();
+      },
     });
-    return Promise.resolve(new FileSystem(channel, options));
+    files = new FileSystem(channel, options);
+    return Promise.resolve(files);
   }
 
   /** Opens a complete file for reading. @throws SluiceError NOT_FOUND, IS_A_DIRECTORY, INCOMPLETE */

@@ -168,7 +168,8 @@ export class Master implements Closeable {
     void timingCheck.ask(addresses(), greetAt);
 
     const { handlers, workers, admin, membership } = services;
-    const metadata = new MetadataServer({ handlers, masters, clock: parts.clock, timers, logger, metrics });
+    const cluster = () => clusterMark(journal);
+    const metadata = new MetadataServer({ handlers, masters, cluster, clock: parts.clock, timers, logger, metrics });
     const offered: GrpcService[] = [
       metadata.service,
       registryService((stream) => workers.connect(stream), masters),
@@ -270,6 +271,12 @@ function startJournal(
     onFatal: (error) => parts.onFatal(error),
     onRemoved: () => ends.left(),
   });
+}
+
+/** Tells this cluster, as it is since it was last restored, from all others; empty before its state is there. */
+function clusterMark({ state }: Journal): string {
+  const cluster = state.get('cluster', '');
+  return cluster === undefined ? '' : `${cluster.clusterId}/${cluster.epoch ?? 0}`;
 }
 
 function greet({ token, clock }: MasterParts, address: string, greeting: Greeting): Promise<Greeting> {

@@ -8,6 +8,7 @@ const USER = 'sluice-user';
 const GROUPS = 'sluice-groups';
 const REQUEST_ID = 'sluice-request-id';
 const READ_FROM = 'sluice-read-from';
+const CLUSTER = 'sluice-cluster';
 const ANY = 'any';
 const GROUPS_MAX = 256;
 const NAME_LENGTH_MAX = 255;
@@ -43,6 +44,18 @@ export function setAnyMaster(metadata: Metadata): void {
 /** Whether a master that does not lead may answer. */
 export function readAnyMaster(metadata: Metadata): boolean {
   return only(metadata, READ_FROM) === ANY;
+}
+
+/** Metadata of an answer: which cluster gives it, and which of its epochs; nothing when that is not known yet. */
+export function clusterMetadata(cluster: string): Metadata {
+  const metadata = new Metadata();
+  if (cluster !== '') metadata.set(CLUSTER, encodeURIComponent(cluster));
+  return metadata;
+}
+
+/** What `clusterMetadata` said, to be compared and nothing else. */
+export function readCluster(metadata: Metadata): string {
+  return only(metadata, CLUSTER) ?? '';
 }
 
 /** Refuses a principal without a name, or one larger than any real one. @throws SluiceError UNAUTHENTICATED */

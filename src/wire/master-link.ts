@@ -55,6 +55,8 @@ export class CallsInFlight {
 
 /** What a channel hears from its connection to one master. */
 export interface MasterLinkListener {
+  /** A master was reached that belongs to this cluster; empty when it does not say. */
+  linkOpened(cluster: string): void;
   /** The master may be sent operations, again or for the first time. */
   linkUsable(link: MasterLink): void;
   linkReplied(link: MasterLink, replies: readonly SessionReply[]): void;

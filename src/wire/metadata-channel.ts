@@ -1,10 +1,10 @@
 import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import { formatBytes } from '../base/units.ts';
 import type { Logger } from '../host/logger.ts';
 import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
 import { MUTATIONS, type OperationName, type Operations, STANDBY_READS } from '../model/operations.ts';
 import type { Principal } from '../model/principal.ts';
+import { checkRoom } from './call-room.ts';
 import { ClientSession } from './client-session.ts';
 import { OPERATION_CODECS } from './codec/operation.ts';
 import type { SessionReply } from './codec/session-frame.ts';
@@ -35,6 +35,8 @@ export interface MetadataChannelOptions {
   readonly connectTimeoutMs?: number;
   /** A master that owes answers and has been silent for so long, although pinged, is given up. */
   readonly silenceMs?: number;
+  /** The masters are no longer those of the cluster that answered before: what was learned of that one is worthless. */
+  clusterChanged?(): void;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -63,9 +65,6 @@ interface Call extends MasterCall {
 const TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const SILENCE_MS = 400;
-const CALLS_MAX = 16_384;
-const CALL_BYTES_MAX = 64 * 2 ** 20;
-const REQUEST_BYTES_MAX = 2 * 2 ** 20;
 const SWEEP_MIN_MS = 5;
 const RETRY_FIRST_MS = 10;
 const RETRY_MAX_MS = 250;
@@ -95,6 +94,8 @@ export class MetadataChannel implements MasterLinkListener {
   /** For the master that was chosen for reads. */
   #reads: Call[] = [];
   #session = new ClientSession();
+  /** Which cluster answers; empty before one did. */
+  #cluster = '';
   #lastId = 0;
   /** Of all calls that are not answered. */
   #bytes = 0;
@@ -180,6 +181,16 @@ export class MetadataChannel implements MasterLinkListener {
     return Promise.resolve();
   }
 
+  linkOpened(cluster: string): void {
+    if (cluster === '' || cluster === this.#cluster) return;
+    const changed = this.#cluster !== '';
+    this.#cluster = cluster;
+    if (!changed) return;
+    this.#options.logger.info({ cluster }, 'another cluster answers, perhaps restored from a backup');
+    this.#retire(this.#session);
+    this.#options.clusterChanged?.();
+  }
+
   linkUsable(): void {
     this.#flush();
   }
@@ -227,16 +238,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (this.#closed)
       throw new SluiceError('CANCELLED', `The connection to the masters is closed: ${name} was not sent`);
     if (signal?.aborted) throw new SluiceError('CANCELLED', `The caller gave up before ${name} was sent`);
-    if (body.length > REQUEST_BYTES_MAX)
-      throw new SluiceError(
-        'INVALID_ARGUMENT',
-        `A request may have ${formatBytes(REQUEST_BYTES_MAX)}, this ${name} has ${formatBytes(body.length)}`,
-      );
-    if (this.#calls.size < CALLS_MAX && this.#bytes + body.length <= CALL_BYTES_MAX) return;
-    throw new SluiceError(
-      'EXHAUSTED',
-      `${this.#calls.size} operations (${formatBytes(this.#bytes)}) wait for the masters already: await some first`,
-    );
+    checkRoom(name, body.length, { calls: this.#calls.size, bytes: this.#bytes });
   }
 
   #done(call: Call, name: OperationName, body: Uint8Array): void {

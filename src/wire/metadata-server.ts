@@ -19,6 +19,8 @@ export interface MetadataServerOptions {
   readonly handlers: OperationHandlers;
   /** What clients are told of the masters. */
   readonly masters?: MasterDirectory;
+  /** Tells the cluster and its epoch from all others; empty as long as it is not known. */
+  cluster?(): string;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -126,9 +128,8 @@ export class MetadataServer {
       call.emit('error', toGrpcStatus(refused));
       return;
     }
-    const session = new SessionServer(call, this.#table, this.#options, this.#masters, () =>
-      this.#sessions.delete(session),
-    );
+    const known = { masters: this.#masters, cluster: this.#options.cluster?.() ?? '' };
+    const session = new SessionServer(call, this.#table, this.#options, known, () => this.#sessions.delete(session));
     this.#sessions.add(session);
   }
 }

@@ -1,4 +1,4 @@
-import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { must } from '../base/assert.ts';
 import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
@@ -14,7 +14,7 @@ import {
   writeRefusal,
   writeReply,
 } from './codec/session-frame.ts';
-import { checkPrincipal, checkRequestId } from './credentials.ts';
+import { checkPrincipal, checkRequestId, clusterMetadata } from './credentials.ts';
 import { MESSAGE_BYTES_MAX } from './grpc-options.ts';
 import { refusalOf, toGrpcStatus } from './grpc-status.ts';
 import { OperationCall } from './operation-call.ts';
@@ -75,7 +75,7 @@ export class SessionServer {
     call: ServerDuplexStream<Buffer, Buffer>,
     table: ReadonlyMap<OperationName, Dispatch>,
     host: { readonly clock: Clock; readonly timers: Timers },
-    masters: readonly string[],
+    known: { readonly masters: readonly string[]; readonly cluster: string },
     closed: () => void,
   ) {
     this.#call = call;
@@ -87,8 +87,8 @@ export class SessionServer {
     call.on('end', () => this.drain());
     for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#finish());
     // Tells the client that its stream is accepted.
-    call.sendMetadata(new Metadata());
-    this.tellMasters(masters);
+    call.sendMetadata(clusterMetadata(known.cluster));
+    this.tellMasters(known.masters);
   }
 
   /** Says where all masters are; nothing when that is not known. */

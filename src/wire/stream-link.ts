@@ -1,4 +1,4 @@
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Principal } from '../model/principal.ts';
@@ -12,7 +12,7 @@ import {
   type SessionOperation,
   type SessionReply,
 } from './codec/session-frame.ts';
-import { callMetadata } from './credentials.ts';
+import { callMetadata, readCluster } from './credentials.ts';
 import { MetadataServiceService } from './gen/sluice/v1/metadata.ts';
 import { CLIENT_OPTIONS, IDLE_KEEPALIVE_OPTIONS, sameBytes } from './grpc-options.ts';
 import { fromGrpcStatus } from './grpc-status.ts';
@@ -77,7 +77,7 @@ export class StreamLink implements MasterLink {
     });
     const path = MetadataServiceService.session.path;
     this.#stream = this.#client.makeBidiStreamRequest(path, sameBytes, sameBytes, callMetadata(options.token));
-    this.#stream.on('metadata', () => this.#connect());
+    this.#stream.on('metadata', (metadata: Metadata) => this.#connect(readCluster(metadata)));
     this.#stream.on('data', (frame: Buffer) => this.#receive(frame));
     this.#stream.on('drain', () => this.#unblock());
     this.#stream.on('error', (error: ServiceError) => this.#fail(fromGrpcStatus(error, `Master ${this.address}`)));
@@ -169,10 +169,12 @@ export class StreamLink implements MasterLink {
     return { client, principal: this.#principal };
   }
 
-  #connect(): void {
+  #connect(cluster: string): void {
     this.#connected = true;
     this.#cancelConnectTimer();
-    if (!this.#closed) this.#listener.linkUsable(this);
+    if (this.#closed) return;
+    this.#listener.linkOpened(cluster);
+    this.#listener.linkUsable(this);
   }
 
   #unblock(): void {

@@ -42,6 +42,17 @@ class Bench {
 }
 
 describe('BlockRouter', () => {
+  test('of another cluster it knows nothing: neither workers nor which of them failed', async () => {
+    const bench = new Bench();
+    const before = await bench.order();
+    bench.router.failed(`${before[0]}:1`);
+    expect(await bench.order()).not.toBe(before);
+    const asked = bench.asked;
+    bench.router.forget();
+    expect(await bench.order()).toBe(before);
+    expect(bench.asked).toBe(asked + 1);
+  });
+
   test('asks once for many blocks, also when they come together', async () => {
     const bench = new Bench();
     await Promise.all([bench.order(1), bench.order(2), bench.order(3)]);

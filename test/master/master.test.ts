@@ -2,9 +2,11 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Logger } from '../../src/host/logger.ts';
+import type { SluiceError } from '../../src/model/errors.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { RegistryLink } from '../../src/wire/registry-link.ts';
 import type { LeaderMessage } from '../../src/wire/registry-messages.ts';
+import { StreamLink } from '../../src/wire/stream-link.ts';
 import { freePorts } from '../support/process-cluster.ts';
 import { createFile, makeDirectory } from '../support/requests.ts';
 import { MemoryLogger } from '../wire/cluster.ts';
@@ -16,6 +18,29 @@ beforeEach(() => {
   real = new RealMasters();
 });
 afterEach(() => real.close());
+
+/** What a master says that a session reaches. */
+function clusterToldAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const limits = { token: undefined, connectTimeoutMs: 5_000, silenceMs: 5_000 };
+    const listener = {
+      linkOpened(cluster: string) {
+        link.close();
+        resolve(decodeURIComponent(cluster));
+      },
+      linkUsable: () => undefined,
+      linkReplied: () => undefined,
+      linkLearned: () => undefined,
+      linkClosed: (_: unknown, error: SluiceError) => reject(error),
+    };
+    const link = new StreamLink(
+      { address: `127.0.0.1:${port}`, ...limits },
+      { user: 'u', groups: [] },
+      common,
+      listener,
+    );
+  });
+}
 
 describe('a master alone', () => {
   it('formats, mounts its root, serves, and finds everything again', async () => {
@@ -30,6 +55,7 @@ describe('a master alone', () => {
     };
     const first = await real.start('m1', settings);
     await ready(first);
+    expect(await clusterToldAt(first.port)).toBe(`${first.clusterId}/0`);
     const asked = real.channel([`127.0.0.1:${first.port}`]);
     await vi.waitFor(
       async () => expect(await asked.call('getStatus', { path: '/f' })).toMatchObject({ lengthBytes: 4 }),

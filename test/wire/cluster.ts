@@ -90,11 +90,12 @@ export async function serve(service: GrpcService, token?: string, port = 0): Pro
 /** A master that has nothing but handlers. */
 export async function startMaster(
   handlers: Partial<OperationHandlers>,
-  options: { readonly token?: string; readonly port?: number } = {},
+  options: { readonly token?: string; readonly port?: number; readonly cluster?: string } = {},
 ): Promise<Running> {
   const logger = new MemoryLogger();
   const metrics = new Metrics();
-  const metadata = new MetadataServer({ handlers: handlersOf(handlers), ...host, logger, metrics });
+  const cluster = () => options.cluster ?? '';
+  const metadata = new MetadataServer({ handlers: handlersOf(handlers), cluster, ...host, logger, metrics });
   let sessionsOpened = 0;
   const { unary, streams } = metadata.service;
   const counted = [...(streams ?? [])].map(([path, open]): [string, StreamMethod] => [

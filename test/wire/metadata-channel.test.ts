@@ -1,6 +1,6 @@
 import { Metadata } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import { MUTATIONS, type OperationName, type RequestId } from '../../src/model/operations.ts';
 import { OPERATION_CODECS, OPERATION_NAMES } from '../../src/wire/codec/operation.ts';
@@ -515,4 +515,36 @@ test('users in many groups share messages only as far as these stay within their
   const principal = { user: 'bob', groups: Array.from({ length: 200 }, (_, i) => `department ${i} of the company`) };
   const calls = Array.from({ length: 1024 }, () => channel.call('exists', { path: '/' }, { principal }));
   expect(new Set((await Promise.all(calls)).map(({ exists }) => exists))).toEqual(new Set([true]));
+});
+
+test('another cluster at the same address is noticed: what was known is dropped, and a new session begins', async () => {
+  const { ids, handler } = recorder(async () => STATUS);
+  let changes = 0;
+  const clusterChanged = () => {
+    changes += 1;
+  };
+  const port = Number((await closedAddress()).split(':')[1]);
+  const start = (cluster: string) => startMaster({ makeDirectory: handler }, { port, cluster });
+  const first = await start('one/0');
+  const channel = own(openChannel([first.address], { clusterChanged }));
+  await channel.call('makeDirectory', DIRECTORY);
+  await first.close();
+  const second = await start('one/0');
+  await channel.call('makeDirectory', DIRECTORY);
+  expect(changes).toBe(0);
+  await second.close();
+  const unknown = await start('');
+  await channel.call('makeDirectory', DIRECTORY);
+  await unknown.close();
+  own(await start('one/1'));
+  await vi.waitFor(async () => {
+    await channel.call('makeDirectory', DIRECTORY);
+    expect(changes).toBe(1);
+  });
+  const clients = ids().map(({ client }) => client);
+  expect(clients.slice(0, 3)).toEqual([clients[0], clients[0], clients[0]]);
+  await channel.call('makeDirectory', DIRECTORY);
+  expect(ids().at(-1)).toMatchObject({ sequence: expect.any(Number) });
+  expect(ids().at(-1)?.client).not.toBe(clients[0]);
+  expect(changes).toBe(1);
 });

@@ -2661,7 +2661,8 @@ export const MetadataServiceService = {
   },
   /**
    * Operations run beside each other and are answered in any order. The server stops reading while too many of a
-   * session's operations run or its answers are not read.
+   * session's operations run or its answers are not read. Its first metadata say `sluice-cluster`: another value than
+   * before means another cluster, perhaps one that was restored from a backup, and whatever is cached is to be dropped.
    */
   session: {
     path: "/sluice.v1.MetadataService/Session" as const,
@@ -2690,7 +2691,8 @@ export interface MetadataServiceServer extends UntypedServiceImplementation {
   getWorkers: handleUnaryCall<GetWorkersRequest, GetWorkersResponse>;
   /**
    * Operations run beside each other and are answered in any order. The server stops reading while too many of a
-   * session's operations run or its answers are not read.
+   * session's operations run or its answers are not read. Its first metadata say `sluice-cluster`: another value than
+   * before means another cluster, perhaps one that was restored from a backup, and whatever is cached is to be dropped.
    */
   session: handleBidiStreamingCall<SessionRequest, SessionResponse>;
 }
@@ -2893,7 +2895,8 @@ export interface MetadataServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Operations run beside each other and are answered in any order. The server stops reading while too many of a
-   * session's operations run or its answers are not read.
+   * session's operations run or its answers are not read. Its first metadata say `sluice-cluster`: another value than
+   * before means another cluster, perhaps one that was restored from a backup, and whatever is cached is to be dropped.
    */
   session(): ClientDuplexStream<SessionRequest, SessionResponse>;
   session(options: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
