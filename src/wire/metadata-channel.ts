@@ -10,7 +10,7 @@ import { OPERATION_CODECS } from './codec/operation.ts';
 import type { SessionReply } from './codec/session-frame.ts';
 import { checkPrincipal } from './credentials.ts';
 import { isTransportError } from './grpc-status.ts';
-import type { MasterCall, MasterLink, MasterLinkListener } from './master-link.ts';
+import type { MasterLink, MasterLinkListener } from './master-link.ts';
 import { MasterLinks } from './master-links.ts';
 import { MasterList } from './master-list.ts';
 import { CLIENT_TOTAL_WEIGHT_MAX, CLIENT_WEIGHT_MAX, operationWeight } from './operation-weight.ts';
@@ -18,6 +18,7 @@ import { ReadChoice } from './read-choice.ts';
 import { SilenceNotice } from './silence-notice.ts';
 import { StreamLink } from './stream-link.ts';
 import { UnaryLink } from './unary-link.ts';
+import { fateOf, type WaitingCall } from './waiting-call.ts';
 
 export interface MetadataChannelOptions {
   /** `host:port` of every master. */
@@ -51,17 +52,6 @@ export interface CallOptions {
   readonly principal?: Principal;
 }
 
-interface Call extends MasterCall {
-  resolve(reply: unknown): void;
-  reject(error: SluiceError): void;
-  /** Stops listening to the caller's signal. */
-  release: (() => void) | undefined;
-  /** How often it was put off. */
-  tries: number;
-  /** The link that it is in flight on. */
-  link: MasterLink | undefined;
-}
-
 const TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const SILENCE_MS = 400;
@@ -76,8 +66,8 @@ const ANYWHERE: ReadonlySet<OperationName> = new Set(STANDBY_READS);
  * mutations under the same request id, so that each takes effect once however often it is sent.
  *
  * Errors of `call` beyond those of the operation: TIMED_OUT and CANCELLED (details `fate: 'unknown'` when the mutation
- * may still take effect or has done so), EXHAUSTED (too many calls wait), SESSION_EXPIRED (the mutation may or may not
- * have taken effect; later calls use a new session), UNAUTHENTICATED.
+ * may still take effect or has done so), EXHAUSTED (too many calls wait), SESSION_EXPIRED (a mutation that was sent
+ * again may or may not have taken effect; later calls use a new session), UNAUTHENTICATED.
  */
 export class MetadataChannel implements MasterLinkListener {
   readonly #options: MetadataChannelOptions;
@@ -87,12 +77,12 @@ export class MetadataChannel implements MasterLinkListener {
   readonly #choice: ReadChoice;
   readonly #links: MasterLinks;
   readonly #silence: SilenceNotice;
-  readonly #calls = new Map<number, Call>();
-  #queue: Call[] = [];
+  readonly #calls = new Map<number, WaitingCall>();
+  #queue: WaitingCall[] = [];
   /** Goes before `#queue`. */
-  #again: Call[] = [];
+  #again: WaitingCall[] = [];
   /** For the master that was chosen for reads. */
-  #reads: Call[] = [];
+  #reads: WaitingCall[] = [];
   #session = new ClientSession();
   /** Which cluster answers; empty before one did. */
   #cluster = '';
@@ -138,7 +128,7 @@ export class MetadataChannel implements MasterLinkListener {
       const principal = options.principal === undefined ? this.#options.principal : checkPrincipal(options.principal);
       const session = MUTATING.has(name) ? this.#session : undefined;
       const { signal } = options;
-      const call: Call = {
+      const call: WaitingCall = {
         id: ++this.#lastId,
         name,
         body,
@@ -151,6 +141,7 @@ export class MetadataChannel implements MasterLinkListener {
         sent: false,
         settled: false,
         tries: 0,
+        sentAgain: false,
         link: undefined,
         resolve: resolve as (reply: unknown) => void,
         reject,
@@ -216,7 +207,7 @@ export class MetadataChannel implements MasterLinkListener {
   linkClosed(link: MasterLink, error: SluiceError): void {
     this.#options.logger.debug({ master: link.address, err: error }, 'connection to a master broke');
     this.#links.forget(link);
-    const owed = link.inFlight.all() as readonly Call[];
+    const owed = link.inFlight.all() as readonly WaitingCall[];
     if (owed.length > 0 || this.#asks(link.address)) this.#lastError = error;
     const hopeless =
       link.address === this.#masters.current && !isTransportError(error) && ERROR_TABLE[error.code].retry === 'never';
@@ -241,7 +232,7 @@ export class MetadataChannel implements MasterLinkListener {
     checkRoom(name, body.length, { calls: this.#calls.size, bytes: this.#bytes });
   }
 
-  #done(call: Call, name: OperationName, body: Uint8Array): void {
+  #done(call: WaitingCall, name: OperationName, body: Uint8Array): void {
     try {
       if (name !== call.name) throw new SluiceError('INTERNAL', `The answer to ${call.name} is one to ${name}`);
       const reply = OPERATION_CODECS[name].reply.decode(body);
@@ -254,7 +245,7 @@ export class MetadataChannel implements MasterLinkListener {
     }
   }
 
-  #refused(link: MasterLink, call: Call, refusal: SluiceError): void {
+  #refused(link: MasterLink, call: WaitingCall, refusal: SluiceError): void {
     this.#lastError = refusal;
     // A standby that does not know this client's token is no better.
     if (refusal.code === 'NOT_LEADER' || (call.anyMaster && refusal.code === 'UNAUTHENTICATED')) {
@@ -271,12 +262,20 @@ export class MetadataChannel implements MasterLinkListener {
       return;
     }
     this.#answered(link, call);
-    if (refusal.code === 'SESSION_EXPIRED' && call.session !== undefined) this.#retire(call.session);
+    if (refusal.code === 'SESSION_EXPIRED' && call.session !== undefined) {
+      this.#retire(call.session);
+      if (!call.sentAgain) {
+        // Nobody had seen it before, so it has not taken effect: the client was silent for longer than sessions live.
+        call.sent = false;
+        this.#toLeader(call);
+        return;
+      }
+    }
     this.#settle(call);
     call.reject(refusal);
   }
 
-  #answered(link: MasterLink, call: Call): void {
+  #answered(link: MasterLink, call: WaitingCall): void {
     this.#links.answered();
     this.#silence.heard();
     // A standby may have answered the others.
@@ -284,13 +283,13 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   /** Sends `call` again, to nobody but the leader. */
-  #toLeader(call: Call): void {
+  #toLeader(call: WaitingCall): void {
     call.anyMaster = false;
     this.#again.push(call);
   }
 
   /** Sends `call` again after a while that grows with each time. */
-  #later(call: Call): void {
+  #later(call: WaitingCall): void {
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(call.tries, 10));
     call.tries += 1;
     this.#options.timers.after(delayMs * (0.5 + this.#options.random.next() / 2), () => {
@@ -301,14 +300,14 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   /** Takes `call` off its link. */
-  #recall(call: Call): void {
+  #recall(call: WaitingCall): void {
     if (call.link === undefined) return;
     call.link.inFlight.delete(call);
     call.link = undefined;
   }
 
   /** Forgets a call that is answered or given up. */
-  #settle(call: Call): void {
+  #settle(call: WaitingCall): void {
     if (call.settled) return;
     call.settled = true;
     call.release?.();
@@ -324,7 +323,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (call.sequence === 1 && !session.opened) this.#retire(session);
     const [first] = session.held;
     if (first === undefined || !(session.retired || session.admits(first.sequence))) return;
-    this.#queue = (session.held as Call[]).concat(this.#queue);
+    this.#queue = (session.held as WaitingCall[]).concat(this.#queue);
     session.held = [];
     this.#scheduleFlush();
   }
@@ -334,7 +333,7 @@ export class MetadataChannel implements MasterLinkListener {
     if (this.#session === session) this.#session = new ClientSession();
   }
 
-  #abandon(call: Call): void {
+  #abandon(call: WaitingCall): void {
     if (call.settled) return;
     call.link?.cancel(call);
     this.#settle(call);
@@ -398,8 +397,8 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   /** Takes from `calls` what may be sent on `link` now. */
-  #take(link: MasterLink, calls: Call[]): { readonly batch: Call[]; readonly rest: Call[] } {
-    const batch: Call[] = [];
+  #take(link: MasterLink, calls: WaitingCall[]): { readonly batch: WaitingCall[]; readonly rest: WaitingCall[] } {
+    const batch: WaitingCall[] = [];
     let next = 0;
     let { weight } = link.inFlight;
     const most = Math.min(CLIENT_WEIGHT_MAX, CLIENT_TOTAL_WEIGHT_MAX - link.abandonedWeight);
@@ -407,6 +406,7 @@ export class MetadataChannel implements MasterLinkListener {
       const call = calls[next];
       if (call === undefined || call.settled || !this.#admit(call)) continue;
       call.link = link;
+      call.sentAgain = call.sent;
       weight += call.weight;
       batch.push(call);
     }
@@ -414,7 +414,7 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   /** Whether `call` may be sent now; if not, its session holds it. */
-  #admit(call: Call): boolean {
+  #admit(call: WaitingCall): boolean {
     if (call.session === undefined) return true;
     if (call.session.retired && !call.sent) {
       call.session.settled(call.sequence);
@@ -476,7 +476,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#sweepBy(earliest);
   }
 
-  #expire(call: Call): void {
+  #expire(call: WaitingCall): void {
     call.link?.cancel(call);
     if (call.anyMaster && call.link !== undefined) this.#choice.failed(call.link.address);
     const asked = call.link !== undefined || call.sent;
@@ -491,9 +491,4 @@ export class MetadataChannel implements MasterLinkListener {
 /** Whether the answer depends on a look at the UFS, which only the leader does. */
 function asksUfs(request: Operations[OperationName]['request']): boolean {
   return 'sync' in request && request.sync === true;
-}
-
-/** A mutation that some master may have seen has an unknown fate when it is given up. */
-function fateOf(call: MasterCall): { readonly details?: { readonly fate: string } } {
-  return call.sent && call.session !== undefined ? { details: { fate: 'unknown' } } : {};
 }

@@ -240,9 +240,24 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     expect([b?.sequence, c?.sequence, c?.client]).toEqual([1, 2, b?.client]);
   });
 
-  test('an expired session fails what was asked in it; later calls use a new one', async () => {
+  test('when a session has expired, what nobody has seen before is done in a new one', async () => {
     const { ids, handler } = recorder(async (nth) => {
       if (nth === 2) throw new SluiceError('SESSION_EXPIRED', 'unknown session');
+      return STATUS;
+    });
+    const master = own(await startMaster({ makeDirectory: handler }));
+    const channel = own(openChannel([master.address], { protocol }));
+    for (let i = 0; i < 3; i += 1) await channel.call('makeDirectory', DIRECTORY);
+    const [a, expired, b, c] = ids();
+    expect(expired?.client).toBe(a?.client);
+    expect(b?.client).not.toBe(a?.client);
+    expect([b?.sequence, c?.sequence, c?.client]).toEqual([1, 2, b?.client]);
+  });
+
+  test('an expired session fails what may have been done in it; later calls use a new one', async () => {
+    const { ids, handler } = recorder(async (nth) => {
+      if (nth === 2) throw new SluiceError('UNAVAILABLE', 'the answer is lost', { details: { fate: 'unknown' } });
+      if (nth === 3) throw new SluiceError('SESSION_EXPIRED', 'unknown session');
       return STATUS;
     });
     const master = own(await startMaster({ makeDirectory: handler }));
@@ -250,8 +265,8 @@ describe.each(['stream', 'unary'] as const)('%s', (protocol) => {
     await channel.call('makeDirectory', DIRECTORY);
     await expect(channel.call('makeDirectory', DIRECTORY)).rejects.toMatchObject({ code: 'SESSION_EXPIRED' });
     await channel.call('makeDirectory', DIRECTORY);
-    const [a, b, c] = ids();
-    expect(b?.client).toBe(a?.client);
+    const [a, b, again, c] = ids();
+    expect([b?.client, again?.client, again?.sequence]).toEqual([a?.client, a?.client, b?.sequence]);
     expect(c?.client).not.toBe(a?.client);
     expect(c?.sequence).toBe(1);
   });
