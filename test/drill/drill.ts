@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileSystem } from '../../src/client/file-system.ts';
 import { SluiceError } from '../../src/model/errors.ts';
+import { FaultyClocks } from '../support/faulty-clocks.ts';
 import { FaultyDisks } from '../support/faulty-disks.ts';
 import type { MasterNetwork } from '../support/master-network.ts';
 import { type Node, ProcessCluster, pause } from '../support/process-cluster.ts';
@@ -18,6 +19,7 @@ export interface Ground {
   readonly network: MasterNetwork;
   readonly faultyDisks: FaultyDisks;
   readonly smallDisks: SmallDisks;
+  readonly faultyClocks: FaultyClocks;
   /** Creates one file. */
   probe(): Promise<void>;
   /** Creates `count` files with long names, many at a time. */
@@ -32,7 +34,7 @@ export interface Ground {
 
 export interface Fault {
   readonly name: string;
-  readonly needs?: 'network' | 'faulty disks' | 'small disks' | 'blockable threads';
+  readonly needs?: 'network' | 'faulty disks' | 'small disks' | 'blockable threads' | 'faulty clocks';
   /** Of all processes, from the start. */
   readonly settings?: Readonly<Record<string, string>>;
   /** No master may have to campaign because of it. */
@@ -108,6 +110,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
   let cluster: ProcessCluster | undefined;
   try {
     const faultyDisks = needs.has('faulty disks') ? FaultyDisks.make(join(folder, 'disks')) : undefined;
+    const faultyClocks = needs.has('faulty clocks') ? FaultyClocks.make(join(folder, 'clocks')) : undefined;
     cluster = await ProcessCluster.start({
       folder,
       masters: options.masters ?? 3,
@@ -120,10 +123,11 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult> {
       proxied: needs.has('network'),
       masterOwn: (name) => {
         if (needs.has('blockable threads')) return { environment: { NODE_OPTIONS: `--import=${BLOCK_ON_SIGNAL}` } };
-        return faultyDisks?.own(name) ?? (needs.has('small disks') ? smallDisks.own(name) : {});
+        const own = faultyDisks?.own(name) ?? faultyClocks?.own(name);
+        return own ?? (needs.has('small disks') ? smallDisks.own(name) : {});
       },
     });
-    return await underLoad(cluster, { history, faultyDisks, smallDisks }, options);
+    return await underLoad(cluster, { history, faultyDisks, smallDisks, faultyClocks }, options);
   } finally {
     await cluster?.close();
     smallDisks.close();
@@ -137,11 +141,12 @@ interface Places {
   readonly history: string;
   readonly faultyDisks: FaultyDisks | undefined;
   readonly smallDisks: SmallDisks;
+  readonly faultyClocks: FaultyClocks | undefined;
 }
 
 async function underLoad(
   cluster: ProcessCluster,
-  { history, faultyDisks, smallDisks }: Places,
+  { history, faultyDisks, smallDisks, faultyClocks }: Places,
   options: DrillOptions,
 ): Promise<DrillResult> {
   const files = await FileSystem.connect({ masters: cluster.addresses });
@@ -160,6 +165,7 @@ async function underLoad(
     network: cluster.network as MasterNetwork,
     faultyDisks: faultyDisks as FaultyDisks,
     smallDisks,
+    faultyClocks: faultyClocks as FaultyClocks,
     probe: () => probeNext(),
     burst: async (count) => {
       let left = count;

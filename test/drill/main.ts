@@ -6,11 +6,12 @@ import { percentile } from '../../bench/measure.ts';
 import { pairs } from '../../src/cli/pairs.ts';
 import { FaultyDisks } from '../support/faulty-disks.ts';
 import { SmallDisks } from '../support/small-disks.ts';
+import { CLOCK_JUMPS } from './clock-faults.ts';
 import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from './disk-faults.ts';
 import { type Fault, runDrill } from './drill.ts';
 import { MEMBERSHIP } from './membership-faults.ts';
 import { PARTITIONS, PARTITIONS_KEPT } from './network-faults.ts';
-import { BLOCK, CALM, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
+import { BACKUP, BLOCK, CALM, KILL, KILL_ALL, RESTART, ROLL, STOP, TRANSFER } from './process-faults.ts';
 import { runRealTree } from './real-tree.ts';
 import { SNAPSHOTS } from './snapshot-faults.ts';
 import { runSteady } from './steady.ts';
@@ -22,6 +23,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   restart: [RESTART],
   transfer: [TRANSFER],
   calm: [CALM],
+  backup: [BACKUP],
   blackout: [KILL_ALL],
   mixed: [KILL, STOP, RESTART, TRANSFER, KILL_ALL],
   'rolling-restart': [ROLL],
@@ -31,6 +33,7 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   'disk-stall': STALLED_DISKS,
   'fsync-error': FAILING_SYNCS,
   'power-failure': POWER_FAILURES,
+  'clock-jump': CLOCK_JUMPS,
   snapshot: SNAPSHOTS,
   membership: MEMBERSHIP,
 };
@@ -124,7 +127,8 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
 /** Why this machine cannot inflict these faults. */
 function obstacleTo(chosen: readonly Fault[]): string | undefined {
   const needs = new Set(chosen.map((fault) => fault.needs));
-  if (needs.has('faulty disks') && !FaultyDisks.possible) return 'it needs Linux and gcc';
+  if ((needs.has('faulty disks') || needs.has('faulty clocks')) && !FaultyDisks.possible)
+    return 'it needs Linux and gcc';
   if (!needs.has('small disks')) return undefined;
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-drill-'));
   try {

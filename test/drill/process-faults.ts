@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
@@ -7,6 +9,8 @@ import { type Fault, followersOf, type Ground, longestSilence, slowestCreate, te
 /** Creates after which whoever wanted to campaign has done so. */
 const SETTLED = 100;
 const CALM_MS = 150;
+/** Further files before each backup, so that the backups grow. */
+const BACKED_UP = 2_000;
 
 /** From `act` to the acknowledgement of the next create, which is sent after it: the old leader cannot have answered. */
 async function nextCreate(ground: Ground, act: () => void): Promise<number> {
@@ -87,6 +91,20 @@ export const CALM: Fault = {
   name: 'calm',
   keepsLeader: true,
   inflict: (ground) => longestSilence(ground, () => pause(CALM_MS)),
+};
+
+/** No fault: the state of the cluster is written to a file while it serves. */
+export const BACKUP: Fault = {
+  name: 'backup',
+  keepsLeader: true,
+  prepare: (ground) => ground.burst(BACKED_UP),
+  inflict: (ground) =>
+    slowestCreate(ground, async () => {
+      const file = join(ground.cluster.folder, 'backup.tar');
+      const { code, err } = await ground.cluster.command('admin', 'backup', file);
+      if (code !== 0) ground.surprise(`the backup ended with ${code}: ${err}`);
+      else rmSync(file);
+    }),
 };
 
 /** All masters die at the same time; the gap contains their start. */

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { CLOCK_JUMPS } from '../drill/clock-faults.ts';
 import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from '../drill/disk-faults.ts';
 import { type Fault, runDrill } from '../drill/drill.ts';
 import { MEMBERSHIP } from '../drill/membership-faults.ts';
-import { KILL, STOP } from '../drill/process-faults.ts';
+import { BACKUP, KILL, STOP } from '../drill/process-faults.ts';
 import { SNAPSHOTS } from '../drill/snapshot-faults.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 
@@ -63,3 +64,7 @@ test('a standby that missed a lot gets a snapshot, whoever dies meanwhile', () =
 test('masters are replaced by empty machines, come and go, and nothing is lost', () => survive(MEMBERSHIP), 300_000);
 
 test('five masters live through the loss of their leader', () => survive([KILL, STOP], 1, {}, 5));
+
+test('wall clocks that jump by hours and days matter to nobody', () => survive(CLOCK_JUMPS, 1), 300_000);
+
+test('the state is written to a file under load', () => survive([BACKUP], 3));

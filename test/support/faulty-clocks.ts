@@ -1,0 +1,48 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const SOURCE = fileURLToPath(new URL('faulty-clock.c', import.meta.url));
+const NANOSECONDS = 1_000_000n;
+
+/** Wall clocks that jump on command, by a library that is preloaded into the processes: Linux with a C compiler. */
+export class FaultyClocks {
+  readonly #folder: string;
+  readonly #library: string;
+
+  private constructor(folder: string, library: string) {
+    this.#folder = folder;
+    this.#library = library;
+  }
+
+  /** Compiles the library. @param folder for it, and for what the clocks show */
+  static make(folder: string): FaultyClocks {
+    mkdirSync(folder, { recursive: true });
+    const library = join(folder, 'faulty-clock.so');
+    execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', library, SOURCE, '-ldl']);
+    return new FaultyClocks(folder, library);
+  }
+
+  /** What the process `name` must be started with; its clock is right. */
+  own(name: string): { readonly environment: Readonly<Record<string, string>> } {
+    writeFileSync(this.#shown(name), Buffer.alloc(8));
+    return { environment: { LD_PRELOAD: this.#library, FAULTY_CLOCK: this.#shown(name) } };
+  }
+
+  /** From now on the clock of a process is so far ahead of the right time; 0 puts it right. */
+  set(name: string, aheadMs: number): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(Math.round(aheadMs)) * NANOSECONDS);
+    const file = openSync(this.#shown(name), 'r+');
+    try {
+      writeSync(file, bytes, 0, bytes.length, 0);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #shown(name: string): string {
+    return join(this.#folder, `${name}.clock`);
+  }
+}
