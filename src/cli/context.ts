@@ -104,10 +104,11 @@ export class CommandContext {
   /** Shows what is worth knowing while a command goes on. */
   #notices(): Logger {
     const silent = (): void => undefined;
-    const warn: Logger['warn'] = ({ err }, message) => {
+    const warn: Logger['warn'] = ({ err, path }, message) => {
       const reason = err instanceof Error ? err.message : undefined;
-      const text = `sluice: ${message}${reason === undefined ? '' : `: ${reason}`}`;
-      const written = this.json ? this.err.json({ notice: message, reason }) : this.err.lines([text]);
+      const what = typeof path === 'string' ? `${path}: ${message}` : message;
+      const text = `sluice: ${what}${reason === undefined ? '' : `: ${reason}`}`;
+      const written = this.json ? this.err.json({ notice: what, reason }) : this.err.lines([text]);
       // Whoever does not read standard error misses it.
       written.catch(silent);
     };

@@ -4,7 +4,6 @@ import { SluiceError } from '../model/errors.ts';
 import { type MemberInfo, memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Greeting } from '../wire/greeting.ts';
-import { isTransportError } from '../wire/grpc-status.ts';
 import { sayHello } from '../wire/hello.ts';
 import { type BirthDecision, decideBirth } from './birth.ts';
 import { clusterIdOf } from './cluster-id.ts';
@@ -102,8 +101,9 @@ export class AwaitedBirth {
         this.#refusals.delete(name);
       } catch (thrown) {
         const error = SluiceError.from(thrown);
-        if (isTransportError(error)) this.#refusals.delete(name);
-        else this.#refusals.set(name, error.message);
+        const refused = error.code === 'UNAUTHENTICATED' || error.code === 'INVALID_ARGUMENT';
+        if (refused) this.#refusals.set(name, error.message);
+        else this.#refusals.delete(name);
         logger.debug({ peer: name, err: thrown }, 'no hello from a master');
         this.#heard.delete(name);
       }

@@ -273,8 +273,9 @@ function startJournal(
   });
 }
 
-/** Tells this cluster, as it is since it was last restored, from all others; empty before its state is there. */
+/** Tells this cluster, as it is since it was last restored, from all others; empty while its state is not there. */
 function clusterMark({ state }: Journal): string {
+  if (state.clusterId === '') return '';
   const cluster = state.get('cluster', '');
   return cluster === undefined ? '' : `${cluster.clusterId}/${cluster.epoch ?? 0}`;
 }

@@ -42,8 +42,9 @@ export interface AdminChannelOptions {
 const ATTEMPT_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 const NOTHING = new Uint8Array(0);
-/** The answer comes when the change is committed. */
-const WAITING = { whileConnected: true };
+
+/** Told when a master was reached that may take long to do what it is asked. */
+type Connected = () => void;
 
 /** An operator's way to the masters: rare calls, each with a connection of its own. */
 export class AdminChannel {
@@ -72,13 +73,13 @@ export class AdminChannel {
   transfer(to: string | undefined): Promise<string> {
     const request = TRANSFER_REQUEST.encode(to);
     let asked: QuorumInfo | undefined;
-    return this.#search(async (address) => {
+    return this.#search(async (address, connected) => {
       const seen = await this.#call(address, JournalServiceService.getQuorum.path, QUORUM_REPLY);
       if (asked !== undefined && seen.term > asked.term && seen.leader !== '' && seen.leader === (to ?? seen.leader))
         return seen.leader;
       try {
         const path = JournalServiceService.transferLeadership.path;
-        return await this.#call(address, path, TRANSFER_REPLY, request, { whileConnected: true });
+        return await this.#call(address, path, TRANSFER_REPLY, request, connected);
       } catch (thrown) {
         if (thrown instanceof SluiceError && isLostAnswer(thrown)) asked = seen;
         throw thrown;
@@ -92,8 +93,10 @@ export class AdminChannel {
    */
   compare(): Promise<DigestRound> {
     const path = AdminServiceService.compareStates.path;
-    const limit = { whileConnected: true };
-    return this.#search((address) => this.#call(address, path, COMPARISON_REPLY, NOTHING, limit), isLostAnswer);
+    return this.#search(
+      (address, connected) => this.#call(address, path, COMPARISON_REPLY, NOTHING, connected),
+      isLostAnswer,
+    );
   }
 
   /**
@@ -102,16 +105,18 @@ export class AdminChannel {
    */
   add(asked: AddMember): Promise<AddProgress> {
     const path = JournalServiceService.addMember.path;
-    return this.#change((address) => this.#call(address, path, ADD_REPLY, ADD_REQUEST.encode(asked), WAITING));
+    return this.#change((address, connected) =>
+      this.#call(address, path, ADD_REPLY, ADD_REQUEST.encode(asked), connected),
+    );
   }
 
   /** Goes on without a master. @returns the names of the voters that stay. @throws SluiceError as `add` */
   remove(asked: RemoveMember): Promise<readonly string[]> {
     const path = JournalServiceService.removeMember.path;
     let before = false;
-    return this.#change(async (address) => {
+    return this.#change(async (address, connected) => {
       try {
-        return await this.#call(address, path, REMOVE_REPLY, REMOVE_REQUEST.encode(asked), WAITING);
+        return await this.#call(address, path, REMOVE_REPLY, REMOVE_REQUEST.encode(asked), connected);
       } catch (thrown) {
         const error = SluiceError.from(thrown);
         // Its answer was lost, or the one that was removed gave it.
@@ -125,7 +130,9 @@ export class AdminChannel {
   /** Makes a master lead whenever it can; undefined: none is preferred. @throws SluiceError as `add` */
   prefer(name: string | undefined): Promise<void> {
     const path = JournalServiceService.preferMember.path;
-    return this.#change((address) => this.#call(address, path, PREFER_REPLY, PREFER_REQUEST.encode(name), WAITING));
+    return this.#change((address, connected) =>
+      this.#call(address, path, PREFER_REPLY, PREFER_REQUEST.encode(name), connected),
+    );
   }
 
   async #voters(address: string): Promise<readonly string[]> {
@@ -134,7 +141,7 @@ export class AdminChannel {
   }
 
   /** What may be asked for again, because it is done once. */
-  #change<T>(attempt: (address: string) => Promise<T>): Promise<T> {
+  #change<T>(attempt: (address: string, connected: Connected) => Promise<T>): Promise<T> {
     return this.#search(attempt, (error) => mayBeDone(error) || error.details['passing'] === true);
   }
 
@@ -143,23 +150,31 @@ export class AdminChannel {
   }
 
   /** Tries one master after the other until one answers; what is neither `NOT_LEADER` nor `retried` ends the search. */
-  async #search<T>(attempt: (address: string) => Promise<T>, retried: (error: SluiceError) => boolean): Promise<T> {
+  async #search<T>(
+    attempt: (address: string, connected: Connected) => Promise<T>,
+    retried: (error: SluiceError) => boolean,
+  ): Promise<T> {
     const { masters: addresses, random, clock, timers, logger, timeoutMs = TIMEOUT_MS } = this.#options;
     const masters = new MasterList(addresses, random);
     const untilMs = clock.monotonicMs() + timeoutMs;
     let last: SluiceError | undefined;
-    // A master that was reached may take long to do what it was asked.
-    const [waiting, reason] = [() => last !== undefined, () => last];
-    const silence = logger && new SilenceNotice({ clock, timers, logger, waiting, reason });
+    let reached = false;
+    const said = { waiting: () => true, reached: () => reached, reason: () => last };
+    const silence = logger && new SilenceNotice({ clock, timers, logger, ...said });
+    silence?.asks(true);
     try {
       for (;;) {
         const address = masters.current;
-        silence?.asks(last === undefined);
         try {
-          return await attempt(address);
+          return await attempt(address, () => {
+            reached = true;
+          });
         } catch (thrown) {
+          reached = false;
           last = SluiceError.from(thrown);
           if (last.code !== 'NOT_LEADER' && !retried(last)) throw last;
+          // The leader is there, but cannot yet.
+          if (last.code !== 'NOT_LEADER' && !isTransportError(last)) silence?.heard();
           const waitMs = nextAfter(masters, address, last);
           if (clock.monotonicMs() + waitMs >= untilMs)
             throw new SluiceError(
@@ -175,16 +190,17 @@ export class AdminChannel {
     }
   }
 
-  /** @param limit `whileConnected`: the time for an attempt is that for its connection. */
+  /** @param connected the call lasts as long as its connection then: the time for an attempt is that for making it */
   async #call<T>(
     address: string,
     path: string,
     codec: Codec<T>,
     request: Uint8Array = NOTHING,
-    limit: { readonly whileConnected?: boolean } = {},
+    connected?: Connected,
   ): Promise<T> {
     const { token, clock, attemptMs = ATTEMPT_MS, signal } = this.#options;
     const deadlineMs = clock.wallMs() + attemptMs;
+    const limit = connected === undefined ? {} : { whileConnected: true, connected };
     return codec.decode(await callMaster({ address, token, path, request, deadlineMs, signal, ...limit }));
   }
 }

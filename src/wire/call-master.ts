@@ -15,6 +15,8 @@ export interface MasterCall {
   readonly deadlineMs: number;
   /** By then there must be a connection only; from there on the call lasts as long as the master answers pings. */
   readonly whileConnected?: boolean;
+  /** The master was reached, and has been asked; said of calls that last as long as their connection. */
+  connected?(): void;
   /** Gives the call up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -56,8 +58,10 @@ export function callMaster(call: MasterCall): Promise<Uint8Array> {
     if (!whileConnected) ask();
     else
       client.waitForReady(deadlineMs, (error) => {
-        if (error === undefined) ask();
-        else {
+        if (error === undefined) {
+          call.connected?.();
+          ask();
+        } else {
           end();
           reject(new SluiceError('UNAVAILABLE', `Master ${address} cannot be reached: ${error.message}`, UNREACHED));
         }

@@ -46,10 +46,10 @@ export function readAnyMaster(metadata: Metadata): boolean {
   return only(metadata, READ_FROM) === ANY;
 }
 
-/** Metadata of an answer: which cluster gives it, and which of its epochs; nothing when that is not known yet. */
+/** Metadata of an answer: which cluster, in which epoch, gives it, in ASCII; nothing when that is not known yet. */
 export function clusterMetadata(cluster: string): Metadata {
   const metadata = new Metadata();
-  if (cluster !== '') metadata.set(CLUSTER, encodeURIComponent(cluster));
+  if (cluster !== '') metadata.set(CLUSTER, cluster);
   return metadata;
 }
 

@@ -59,6 +59,7 @@ function plainly(said: string): string {
   if (reason !== undefined) return ` cannot be reached (${reason}): does it run, and is that its address?`;
   if (said.startsWith('Name resolution failed'))
     return ' cannot be reached: nobody knows the address of that host; is its name spelled right?';
+  if (said.startsWith('Deadline exceeded')) return ' did not answer in time';
   // So says HTTP/2 of a server that does not speak it.
   const hint = said.includes('Protocol error')
     ? '; who listens there speaks another protocol: is that the right port?'

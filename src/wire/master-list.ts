@@ -88,6 +88,13 @@ export class MasterList {
     for (const address of this.#failed.keys()) if (!this.#addresses.includes(address)) this.#failed.delete(address);
   }
 
+  /** What masters said was of another cluster. */
+  forget(): void {
+    this.#said = [];
+    this.#addresses = this.#configured;
+    this.#failed.clear();
+  }
+
   /**
    * `from` does not lead; `said` may name the `leader`, and all `masters` with commas between them.
    * @returns how long to wait before asking `current`; undefined when that is another one already.

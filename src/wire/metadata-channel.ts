@@ -1,10 +1,8 @@
-import type { CancelTimer, Clock, Timers } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
-import type { Logger } from '../host/logger.ts';
+import type { CancelTimer, Clock } from '../base/clock.ts';
 import { ERROR_TABLE, SluiceError } from '../model/errors.ts';
 import { MUTATIONS, type OperationName, type Operations, STANDBY_READS } from '../model/operations.ts';
-import type { Principal } from '../model/principal.ts';
 import { checkRoom } from './call-room.ts';
+import type { CallOptions, MetadataChannelOptions } from './channel-options.ts';
 import { ClientSession } from './client-session.ts';
 import { OPERATION_CODECS } from './codec/operation.ts';
 import type { SessionReply } from './codec/session-frame.ts';
@@ -19,38 +17,6 @@ import { SilenceNotice } from './silence-notice.ts';
 import { StreamLink } from './stream-link.ts';
 import { UnaryLink } from './unary-link.ts';
 import { fateOf, type WaitingCall } from './waiting-call.ts';
-
-export interface MetadataChannelOptions {
-  /** `host:port` of every master. */
-  readonly masters: readonly string[];
-  /** Who asks, unless a call says otherwise. */
-  readonly principal: Principal;
-  readonly token?: string;
-  /** `stream` carries the operations of a turn in one message; `unary` makes a call of each. */
-  readonly protocol?: 'stream' | 'unary';
-  /** Which masters answer reads: the leader, or any, as fresh as the leader. `leader` unless said otherwise. */
-  readonly readFrom?: 'leader' | 'any';
-  /** How long a call may take unless it says otherwise. */
-  readonly timeoutMs?: number;
-  /** How long a connection attempt may take. */
-  readonly connectTimeoutMs?: number;
-  /** A master that owes answers and has been silent for so long, although pinged, is given up. */
-  readonly silenceMs?: number;
-  /** The masters are no longer those of the cluster that answered before: what was learned of that one is worthless. */
-  clusterChanged?(): void;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly logger: Logger;
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-  /** Until when another master is tried, and the same request sent again, before the call fails. */
-  readonly timeoutMs?: number;
-  /** On whose behalf, for gateways that serve many users. */
-  readonly principal?: Principal;
-}
 
 const TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -110,8 +76,13 @@ export class MetadataChannel implements MasterLinkListener {
       asks: (address) => this.#asks(address),
       dial: (address) => this.#dial(address),
     });
-    const [waiting, reason] = [() => this.#calls.size > 0, () => this.#lastError];
-    this.#silence = new SilenceNotice({ ...options, waiting, reason });
+    this.#silence = new SilenceNotice({
+      ...options,
+      waiting: () => this.#calls.size > 0,
+      // A master that hangs loses its link, and with it the calls.
+      reached: () => [...this.#calls.values()].every(({ link }) => link !== undefined),
+      reason: () => this.#lastError,
+    });
   }
 
   /**
@@ -178,6 +149,7 @@ export class MetadataChannel implements MasterLinkListener {
     this.#cluster = cluster;
     if (!changed) return;
     this.#options.logger.info({ cluster }, 'another cluster answers, perhaps restored from a backup');
+    this.#masters.forget();
     this.#retire(this.#session);
     this.#options.clusterChanged?.();
   }
@@ -246,9 +218,9 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   #refused(link: MasterLink, call: WaitingCall, refusal: SluiceError): void {
-    this.#lastError = refusal;
     // A standby that does not know this client's token is no better.
     if (refusal.code === 'NOT_LEADER' || (call.anyMaster && refusal.code === 'UNAUTHENTICATED')) {
+      this.#lastError = refusal;
       if (call.anyMaster) this.#choice.failed(link.address);
       this.#toLeader(call);
       this.#pause(this.#masters.redirected(link.address, refusal.details));
@@ -258,6 +230,7 @@ export class MetadataChannel implements MasterLinkListener {
     // A UFS that is away is no reason to ask the masters until the time is over.
     const mayPass = refusal.code === 'UNAVAILABLE' && refusal.details['ufs'] === undefined;
     if (mayPass && (call.session === undefined || fateUnknown)) {
+      this.#lastError = refusal;
       this.#later(call);
       return;
     }
@@ -276,6 +249,7 @@ export class MetadataChannel implements MasterLinkListener {
   }
 
   #answered(link: MasterLink, call: WaitingCall): void {
+    this.#lastError = undefined;
     this.#links.answered();
     this.#silence.heard();
     // A standby may have answered the others.
@@ -322,7 +296,11 @@ export class MetadataChannel implements MasterLinkListener {
     // Number 1 failed, so the masters may not know the session; nothing else was sent in it.
     if (call.sequence === 1 && !session.opened) this.#retire(session);
     const [first] = session.held;
-    if (first === undefined || !(session.retired || session.admits(first.sequence))) return;
+    if (first !== undefined && session.admits(first.sequence)) this.#release(session);
+  }
+
+  /** Sends what the session held. */
+  #release(session: ClientSession): void {
     this.#queue = (session.held as WaitingCall[]).concat(this.#queue);
     session.held = [];
     this.#scheduleFlush();
@@ -331,6 +309,7 @@ export class MetadataChannel implements MasterLinkListener {
   #retire(session: ClientSession): void {
     session.retired = true;
     if (this.#session === session) this.#session = new ClientSession();
+    this.#release(session);
   }
 
   #abandon(call: WaitingCall): void {

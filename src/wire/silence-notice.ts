@@ -11,11 +11,13 @@ export interface SilenceNoticeOptions {
   readonly logger: Logger;
   /** Whether somebody waits for an answer. */
   waiting(): boolean;
+  /** Whether all that is waited for is with masters that live: what they were asked may take long. */
+  reached(): boolean;
   /** What went wrong last, as far as anything did. */
   reason(): SluiceError | undefined;
 }
 
-/** Says once, when masters that were asked do not answer for a while, that they are still being tried, and why. */
+/** Says once, when masters that were asked are not reached for a while, that they are still being tried, and why. */
 export class SilenceNotice {
   readonly #options: SilenceNoticeOptions;
   #sinceMs = 0;
@@ -51,6 +53,7 @@ export class SilenceNotice {
       if (!this.#options.waiting()) return;
       const leftMs = this.#sinceMs + NOTICE_MS - clock.monotonicMs();
       if (leftMs > 0) return this.#lookAfter(leftMs);
+      if (this.#options.reached()) return this.#lookAfter(NOTICE_MS);
       this.#told = true;
       logger.warn({ err: this.#options.reason() }, 'no master answers, still trying');
     });

@@ -51,10 +51,13 @@ export class PageAssembler {
 
   /** The last, shorter page; undefined when there is none. */
   rest(): Uint8Array | undefined {
-    // A copy: a small rest must not hold the memory of a whole page.
-    const page = this.#page && Buffer.from(this.#page.subarray(0, this.#filled));
+    const page = this.#page?.subarray(0, this.#filled);
     this.#page = undefined;
     this.#filled = 0;
-    return page;
+    if (page === undefined) return undefined;
+    // A copy: a small rest must not hold the memory of a whole page.
+    const rest = Buffer.allocUnsafeSlow(page.length);
+    rest.set(page);
+    return rest;
   }
 }

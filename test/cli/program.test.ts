@@ -125,9 +125,8 @@ describe('masters that cannot be reached', () => {
     ['fs ls', ['fs', 'ls', '/']],
     ['admin report', ['admin', 'report']],
   ])('%s says while it tries that nobody answers, and ends when it is told to', async (_, args) => {
-    const running = shell.run(...args, '--master', `127.0.0.1:${await closedPort()}`, '--json');
-    setTimeout(() => shell.stop.abort(), 2_500);
-    const { code, out, err } = await running;
+    shell.said = () => shell.stop.abort();
+    const { code, out, err } = await shell.run(...args, '--master', `127.0.0.1:${await closedPort()}`, '--json');
     expect([code, out]).toEqual([130, '']);
     expect(JSON.parse(err)).toEqual({
       notice: 'no master answers, still trying',

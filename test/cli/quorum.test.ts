@@ -45,12 +45,17 @@ test('quorum info asks the leader, or the one master that was named', async () =
   const alone = await info(standby.address);
   expect(alone.out).toContain(`asked      ${standby.name}\n`);
   expect(rowOf(alone.out, dead.name)).toMatch(/ - +voter +- +/);
-  expect(alone.out).toContain(`${standby.name} does not lead: it hears the leader only`);
+  expect(alone.out).toContain(`${leader.name} leads, and alone hears all others; - is what ${standby.name} does not`);
 
   await dead.stop('SIGKILL');
   await expect
     .poll(async () => rowOf((await info(leader.address)).out, dead.name), { timeout: 10_000 })
     .toMatch(/ silent +voter +\d+ +[\d.]+s ago /);
+
+  leader.signal('SIGSTOP');
+  const lonely = await info(standby.address, leader.address);
+  leader.signal('SIGCONT');
+  expect(lonely.out).toMatch(/ (did not answer|knows no leader); - is what /);
 }, 60_000);
 
 test.each([

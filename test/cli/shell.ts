@@ -14,6 +14,7 @@ class Sink extends Writable {
   override _write(piece: Buffer, _: string, done: () => void): void {
     this.pieces.push(piece);
     done();
+    this.emit('said');
   }
 
   get text(): string {
@@ -35,6 +36,8 @@ export class Shell {
   /** Columns of the terminal that output goes to; 0 is no terminal. */
   columns = 0;
   stop = new AbortController();
+  /** Called when something goes to standard error. */
+  said: () => void = () => undefined;
 
   private constructor(cluster: FakeCluster | undefined) {
     this.cluster = cluster;
@@ -50,6 +53,7 @@ export class Shell {
 
   async run(...args: string[]): Promise<Result> {
     const [stdout, stderr] = [new Sink(), new Sink()];
+    stderr.on('said', this.said);
     if (this.columns > 0) Object.assign(stdout, { isTTY: true, columns: this.columns });
     const files = this.cluster?.files;
     const code = await run(args, {

@@ -5,8 +5,9 @@ import { nodeTimers } from '../../src/host/node-timers.ts';
 import { systemClock } from '../../src/host/system-clock.ts';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { FileStatus } from '../../src/model/status.ts';
+import type { MetadataChannelOptions } from '../../src/wire/channel-options.ts';
 import { GrpcServer, type GrpcService, type StreamMethod } from '../../src/wire/grpc-server.ts';
-import { MetadataChannel, type MetadataChannelOptions } from '../../src/wire/metadata-channel.ts';
+import { MetadataChannel } from '../../src/wire/metadata-channel.ts';
 import { MetadataServer } from '../../src/wire/metadata-server.ts';
 import type { OperationHandlers } from '../../src/wire/operation-handlers.ts';
 

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
 import { checkExposure, isLoopback } from '../../src/host/exposure.ts';
@@ -8,7 +9,7 @@ import { AdminChannel } from '../../src/wire/admin-channel.ts';
 import { adminService } from '../../src/wire/admin-server.ts';
 import { GrpcServer, joinAddress } from '../../src/wire/grpc-server.ts';
 import { MasterList } from '../../src/wire/master-list.ts';
-import { host, serve } from './cluster.ts';
+import { host, MemoryLogger, serve } from './cluster.ts';
 
 const QUORUM: QuorumInfo = {
   clusterId: 'c',
@@ -161,6 +162,30 @@ test('a transfer may take longer than other answers, and is asked once', async (
   answer('m2');
   await expect(transferred).resolves.toBe('m2');
   expect(asked).toBe(1);
+  await leader.close();
+});
+
+test('an admin channel says that masters are silent, not that one is at work, and leaves no timer or listener', async () => {
+  const notLeader = () => Promise.reject(new SluiceError('NOT_LEADER', 'm1 does not lead'));
+  const standby = await serve(adminService({ report: notLeader, quorum: () => QUORUM, transfer: notLeader }));
+  let answer: (leader: string) => void = () => undefined;
+  const transfer = () =>
+    new Promise<string>((resolve) => {
+      answer = resolve;
+    });
+  const leader = await serve(adminService({ report: notLeader, quorum: () => QUORUM, transfer }));
+  const logger = new MemoryLogger();
+  const stop = new AbortController();
+  const options = { ...host, logger, signal: stop.signal };
+  const at = new AdminChannel({ ...options, masters: [standby.address, leader.address] }).transfer('m2');
+  setTimeout(() => answer('m2'), 2_500);
+  await expect(at).resolves.toBe('m2');
+  expect(logger.lines).toEqual([]);
+  const nobody = new AdminChannel({ ...options, masters: [standby.address], timeoutMs: 2_500 });
+  await expect(nobody.report()).rejects.toMatchObject({ code: 'TIMED_OUT' });
+  expect(logger.lines).toMatchObject([{ level: 'warn', message: 'no master answers, still trying' }]);
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
+  await standby.close();
   await leader.close();
 });
 

@@ -563,3 +563,33 @@ test('another cluster at the same address is noticed: what was known is dropped,
   expect(ids().at(-1)?.client).not.toBe(clients[0]);
   expect(changes).toBe(1);
 });
+
+test('a master that is at work is not said to be silent, nor are old refusals the reason for anything', async () => {
+  const slow = new Gate<void>();
+  const exists = () => Promise.reject(new SluiceError('NOT_FOUND', '/foo does not exist'));
+  const master = own(await startMaster({ exists, makeDirectory: () => slow.promise.then(() => STATUS) }));
+  const logger = new MemoryLogger();
+  const channel = own(openChannel([master.address], { logger }));
+  await expect(channel.call('exists', { path: '/foo' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  const late = channel.call('makeDirectory', DIRECTORY, { timeoutMs: 2_600 });
+  await expect(late).rejects.toMatchObject({ code: 'TIMED_OUT', message: expect.not.stringContaining('/foo') });
+  expect(logger.lines.filter(({ level }) => level === 'warn')).toEqual([]);
+  slow.open();
+});
+
+test('what a session that has expired held is done in the next one', async () => {
+  const oldest = new Gate<void>();
+  const { ids, handler } = recorder(async (nth) => {
+    if (nth !== 2) return STATUS;
+    await oldest.promise;
+    throw new SluiceError('SESSION_EXPIRED', 'unknown session');
+  });
+  const master = own(await startMaster({ makeDirectory: handler }));
+  const channel = own(openChannel([master.address]));
+  await channel.call('makeDirectory', DIRECTORY);
+  // More than may be begun before the oldest is answered, so that the session holds some.
+  const all = Promise.all(Array.from({ length: 4_200 }, () => channel.call('makeDirectory', DIRECTORY)));
+  await vi.waitFor(() => expect(ids().length).toBe(4_001), 10_000);
+  oldest.open();
+  expect((await all).every(({ id }) => id === STATUS.id)).toBe(true);
+});

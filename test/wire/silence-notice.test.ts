@@ -10,16 +10,19 @@ describe('a notice of silence', () => {
   let time: ManualTime;
   let said: LogFields[];
   let waiting: boolean;
+  let reached: boolean;
   let notice: SilenceNotice;
 
   beforeEach(() => {
     time = new ManualTime();
     said = [];
     waiting = true;
+    reached = false;
     const nothing = (): void => undefined;
     const warn = (fields: LogFields): void => void said.push(fields);
     const logger: Logger = { debug: nothing, info: nothing, warn, error: nothing, child: () => logger };
-    notice = new SilenceNotice({ clock: time, timers: time, logger, waiting: () => waiting, reason: () => REASON });
+    const state = { waiting: () => waiting, reached: () => reached, reason: () => REASON };
+    notice = new SilenceNotice({ clock: time, timers: time, logger, ...state });
   });
 
   test('is given once, with the reason, however many ask', async () => {
@@ -57,21 +60,42 @@ describe('a notice of silence', () => {
     expect(time.pending).toBe(0);
   });
 
-  test('counts from the first who waits, not from the last answer', async () => {
+  test('counts from the first who waits', async () => {
     notice.asks(true);
     notice.heard();
-    waiting = false;
-    await time.advance(60_000);
-    waiting = true;
+    await time.advance(1_900);
     notice.asks(true);
     await time.advance(1_900);
     expect(said).toEqual([]);
+    await time.advance(200);
+    expect(said).toHaveLength(1);
+  });
+
+  test('counts from the last answer, when others still wait', async () => {
+    notice.asks(true);
+    await time.advance(1_900);
+    notice.heard();
+    await time.advance(1_900);
+    expect(said).toEqual([]);
+    await time.advance(200);
+    expect(said).toHaveLength(1);
+  });
+
+  test('is not given of masters that are at work, but when they are lost', async () => {
+    notice.asks(true);
+    reached = true;
+    await time.advance(10_000);
+    expect(said).toEqual([]);
+    reached = false;
+    await time.advance(2_000);
+    expect(said).toHaveLength(1);
   });
 
   test('is not given by who was closed', async () => {
     notice.asks(true);
     notice.close();
     notice.asks(true);
+    expect(time.pending).toBe(0);
     await time.advance(10_000);
     expect(said).toEqual([]);
   });

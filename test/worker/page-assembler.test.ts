@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { PageAssembler } from '../../src/worker/page-assembler.ts';
 
 const PAGE_BYTES = 256 * 1024;
@@ -30,9 +30,12 @@ describe('a page assembler', () => {
   });
 
   test('takes little memory for a small file, whose length it does not know', () => {
+    const taken = vi.spyOn(Buffer, 'allocUnsafeSlow');
+    onTestFinished(() => taken.mockRestore());
     const assembler = new PageAssembler(PAGE_BYTES, Number.POSITIVE_INFINITY);
-    expect([...assembler.push(new Uint8Array(100_000), false)]).toEqual([]);
+    expect([...assembler.push(new Uint8Array(1_000), false)]).toEqual([]);
     // What it hands out holds its own bytes only.
-    expect(assembler.rest()?.buffer.byteLength).toBe(100_000);
+    expect(assembler.rest()?.buffer.byteLength).toBe(1_000);
+    expect(taken.mock.calls).toEqual([[64 * 1024], [1_000]]);
   });
 });

@@ -32,14 +32,17 @@ const infoCommand: CommandSpec = {
       await context.out.lines(['']);
       await context.out.table(masterRows(quorum));
       if (quorum.leader !== quorum.self)
-        await context.out.lines([
-          '',
-          `${quorum.self} does not lead: it hears the leader only, - is what it does not know`,
-        ]);
+        await context.out.lines(['', `${whyNotLeader(quorum, context)}; - is what ${quorum.self} does not know`]);
     }
     return 0;
   },
 };
+
+/** Why what is shown is not what the leader knows. */
+function whyNotLeader({ leader, self }: QuorumInfo, context: CommandContext): string {
+  if (leader === '') return `${self} knows no leader`;
+  return context.masters().length === 1 ? `${leader} leads, and alone hears all others` : `${leader} did not answer`;
+}
 
 /** The leader alone hears all others: unless one certain master was named, it is looked for, and asked. */
 async function seenBest(context: CommandContext): Promise<QuorumInfo> {
@@ -49,7 +52,7 @@ async function seenBest(context: CommandContext): Promise<QuorumInfo> {
   const found = new AbortController();
   const signal = AbortSignal.any([context.signal, found.signal]);
   const ask = async (address: string): Promise<QuorumInfo> => {
-    const admin = await context.admin({ masters: [address], timeoutMs: LEADER_TIMEOUT_MS, signal });
+    const admin = await context.admin({ masters: [address], timeoutMs: LEADER_MS, attemptMs: LEADER_MS, signal });
     const info = await admin.quorum();
     if (info.self !== info.leader) throw new SluiceError('NOT_LEADER', `${info.self} does not lead`);
     return info;
@@ -66,7 +69,7 @@ async function seenBest(context: CommandContext): Promise<QuorumInfo> {
 }
 
 /** What the leader may take, when another master has answered already. */
-const LEADER_TIMEOUT_MS = 1_000;
+const LEADER_MS = 1_000;
 const STEP_MS = 300;
 
 interface AddOptions {
@@ -238,7 +241,7 @@ export function masterRows({ self, leader, members }: QuorumInfo): Row[] {
   return [['master', 'address', 'role', 'vote', 'index', 'heard of', 'identity'], ...rows];
 }
 
-/** A leader hears every master several times a second. */
+/** Longer than the time between heartbeats, unless they are made very slow. */
 const SILENT_MS = 3_000;
 
 /** @throws SluiceError INVALID_ARGUMENT */
