@@ -63,7 +63,11 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('append' as const),
       count: fc.integer({ min: 1, max: 4 }),
-      size: fc.integer({ min: 0, max: 300 }),
+      // Now and then a write is longer than a segment.
+      size: fc.oneof(
+        { weight: 9, arbitrary: fc.integer({ min: 0, max: 300 }) },
+        { weight: 1, arbitrary: fc.constant(2000) },
+      ),
       config: fc.boolean(),
     }),
   },
