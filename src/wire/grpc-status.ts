@@ -55,16 +55,15 @@ export function fromGrpcStatus(error: ServiceError, context: string): SluiceErro
 
 /** What gRPC says of a connection, in words that tell what to look at. */
 function plainly(said: string): string {
+  // So says HTTP/2 of a server that does not speak it.
+  if (said.includes('Protocol error'))
+    return ' cannot be asked: who listens there speaks another protocol: is that the right port?';
   const [, reason] = /^No connection established\. Last error: (?:Error: )?(.*)\. Resolution note: /s.exec(said) ?? [];
   if (reason !== undefined) return ` cannot be reached (${reason}): does it run, and is that its address?`;
   if (said.startsWith('Name resolution failed'))
     return ' cannot be reached: nobody knows the address of that host; is its name spelled right?';
   if (said.startsWith('Deadline exceeded')) return ' did not answer in time';
-  // So says HTTP/2 of a server that does not speak it.
-  const hint = said.includes('Protocol error')
-    ? '; who listens there speaks another protocol: is that the right port?'
-    : '';
-  return `: ${said}${hint}`;
+  return `: ${said}`;
 }
 
 /** Whether gRPC, and not our code at the other end, raised this error. */
