@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { percentile } from '../../bench/measure.ts';
 import { pairs } from '../../src/cli/pairs.ts';
-import { FaultyDisks } from '../support/faulty-disks.ts';
+import { canPreload } from '../support/preloaded-library.ts';
 import { SmallDisks } from '../support/small-disks.ts';
 import { CLOCK_JUMPS } from './clock-faults.ts';
 import { FAILING_SYNCS, FULL_DISKS, POWER_FAILURES, STALLED_DISKS } from './disk-faults.ts';
@@ -127,8 +127,7 @@ async function drillFaults(chosen: readonly Fault[]): Promise<void> {
 /** Why this machine cannot inflict these faults. */
 function obstacleTo(chosen: readonly Fault[]): string | undefined {
   const needs = new Set(chosen.map((fault) => fault.needs));
-  if ((needs.has('faulty disks') || needs.has('faulty clocks')) && !FaultyDisks.possible)
-    return 'it needs Linux and gcc';
+  if ((needs.has('faulty disks') || needs.has('faulty clocks')) && !canPreload()) return 'it needs Linux and gcc';
   if (!needs.has('small disks')) return undefined;
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-drill-'));
   try {

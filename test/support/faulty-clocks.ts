@@ -1,12 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compileLibrary } from './preloaded-library.ts';
 
-const SOURCE = fileURLToPath(new URL('faulty-clock.c', import.meta.url));
 const NANOSECONDS = 1_000_000n;
 
-/** Wall clocks that jump on command, by a library that is preloaded into the processes: Linux with a C compiler. */
+/** Wall clocks that jump on command, by a library that is preloaded into the processes. */
 export class FaultyClocks {
   readonly #folder: string;
   readonly #library: string;
@@ -18,10 +16,7 @@ export class FaultyClocks {
 
   /** Compiles the library. @param folder for it, and for what the clocks show */
   static make(folder: string): FaultyClocks {
-    mkdirSync(folder, { recursive: true });
-    const library = join(folder, 'faulty-clock.so');
-    execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', library, SOURCE, '-ldl']);
-    return new FaultyClocks(folder, library);
+    return new FaultyClocks(folder, compileLibrary('faulty-clock', folder));
   }
 
   /** What the process `name` must be started with; its clock is right. */

@@ -1,10 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Random, randomInt } from '../../src/base/random.ts';
-
-const SOURCE = fileURLToPath(new URL('faulty-disk.c', import.meta.url));
+import { compileLibrary } from './preloaded-library.ts';
 
 /** What a disk does: see `faulty-disk.c`. */
 export type DiskTrouble = 'stall-sync' | 'stall-all' | 'fail-sync' | 'full';
@@ -19,23 +16,9 @@ export class FaultyDisks {
     this.#library = library;
   }
 
-  /** Whether this machine can have them: Linux with a C compiler. */
-  static get possible(): boolean {
-    if (process.platform !== 'linux') return false;
-    try {
-      execFileSync('gcc', ['--version'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
   /** Compiles the library. @param folder for it, for the control files and for the data */
   static make(folder: string): FaultyDisks {
-    mkdirSync(folder, { recursive: true });
-    const library = join(folder, 'faulty-disk.so');
-    execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-Wall', '-Werror', '-o', library, SOURCE, '-ldl']);
-    return new FaultyDisks(folder, library);
+    return new FaultyDisks(folder, compileLibrary('faulty-disk', folder));
   }
 
   /** What the process `name` must be started with. */
