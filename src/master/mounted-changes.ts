@@ -61,25 +61,35 @@ export class MountedChanges {
     return mounts.some((mount) => covers(mount.path, path));
   }
 
+  /**
+   * A file that is made in the journal only needs no proof that this master still leads: the journal gives it. So
+   * nobody is asked for it before something is refused, or the UFS is changed.
+   */
   createFile(command: CommandOf<'createFile'>, asker: Asker): Promise<Outcome> {
     const path = normal(command.path);
-    return this.#locked([{ path, mode: 'exclusive' }], command, asker, async () => {
-      const writesEmpty = command.empty && command.writeType !== 'MUST_CACHE';
+    const writesEmpty = command.empty && command.writeType !== 'MUST_CACHE';
+    const create = async (confirmed: boolean): Promise<Outcome> => {
       const looked = await this.#sync.lookUpLocked(path);
       const ours = writesEmpty && looked.unknown?.fact.kind === 'file' && looked.unknown.fact.lengthBytes === 0;
       if (!ours) await this.#sync.load(looked);
       const dry = this.#dry({ ...command, ufsVersion: writesEmpty ? PENDING_VERSION : '' }, asker);
-      if (dry.kind === 'refused') return this.#refuse(command, asker, dry);
       const { mount, inode } = this.#now(path);
+      const replaces = command.writeType === 'MUST_CACHE' && inode !== undefined && isInUfs(inode);
+      if (!confirmed && (dry.kind === 'refused' || writesEmpty || replaces)) {
+        await this.#state.barrier();
+        return create(true);
+      }
+      if (dry.kind === 'refused') return this.#refuse(command, asker, dry);
       let ufsVersion = '';
       if (writesEmpty) ufsVersion = (await this.#putEmpty(must(mount, `${path} is mounted`), path, dry)).version;
-      else if (command.writeType === 'MUST_CACHE' && inode !== undefined && isInUfs(inode)) {
-        await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
-      }
+      else if (replaces) await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
       const outcome = await this.#propose({ ...command, ufsVersion }, asker);
       this.#appeared(path);
       return outcome;
-    });
+    };
+    return this.#holding([{ path, mode: 'exclusive' }], asker, () =>
+      this.#unlessAnswered(command, asker, () => create(false)),
+    );
   }
 
   /** The worker has changed the UFS; the lock only keeps looks at it apart. */
@@ -209,14 +219,18 @@ export class MountedChanges {
   ): Promise<Outcome> {
     return this.#holding(requests, asker, async () => {
       await this.#state.barrier();
-      if (this.#state.state.get('cluster', '') === undefined) throw SluiceError.of(notFormatted());
-      if (asker.requestId === undefined) return change();
-      const admission = admit(this.#state.state, asker.requestId);
-      if (admission.kind === 'remembered') return admission.outcome;
-      // The same refusal, but from the journal.
-      if (admission.kind === 'refused') return this.#propose(command, asker);
-      return change();
+      return this.#unlessAnswered(command, asker, change);
     });
+  }
+
+  async #unlessAnswered(command: Command, asker: Asker, change: () => Promise<Outcome>): Promise<Outcome> {
+    if (this.#state.state.get('cluster', '') === undefined) throw SluiceError.of(notFormatted());
+    if (asker.requestId === undefined) return change();
+    const admission = admit(this.#state.state, asker.requestId);
+    if (admission.kind === 'remembered') return admission.outcome;
+    // The same refusal, but from the journal.
+    if (admission.kind === 'refused') return this.#propose(command, asker);
+    return change();
   }
 
   async #holding<T>(requests: readonly LockRequest[], asker: Asker, task: () => Promise<T>): Promise<T> {

@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
-import type { RequestId } from '../../src/model/operations.ts';
+import type { CreateFileRequest, RequestId } from '../../src/model/operations.ts';
 import type { FaultyUfs } from '../support/faulty-ufs.ts';
 import { turns } from '../support/manual-time.ts';
-import { MasterServices } from '../support/master-services.ts';
+import { MasterServices, PATIENCE_MS } from '../support/master-services.ts';
 import { createFile, deletion, makeDirectory } from '../support/requests.ts';
 
 let master: MasterServices;
@@ -49,6 +49,21 @@ async function write(path: string, text: string, overwrite = false): Promise<num
 
 function status(path: string) {
   return master.ask('getStatus', { path });
+}
+
+/** Asks for a file while another master leads and this one has not heard of it. */
+async function createDeposed(request: CreateFileRequest): Promise<unknown> {
+  master.state.deposed = true;
+  try {
+    const asked = master.ask('createFile', request);
+    asked.catch(() => undefined);
+    await turns();
+    // It waits a moment to hear who leads.
+    await master.time.advance(PATIENCE_MS);
+    return await asked;
+  } finally {
+    master.state.deposed = false;
+  }
 }
 
 const UNKNOWN = () => {
@@ -129,6 +144,27 @@ describe('createFile', () => {
     await master.ask('createFile', createFile('/m/f', { overwrite: true, writeType: 'MUST_CACHE', empty: true }));
     expect(existsSync(at('f'))).toBe(false);
     expect((await status('/m/f')).persistence).toBe('cached');
+  });
+
+  it('lets the journal prove that this master leads', async () => {
+    const { barriers } = master.state;
+    await master.ask('createFile', createFile('/m/a'));
+    await master.ask('createFile', createFile('/m/b', { writeType: 'MUST_CACHE', empty: true }));
+    expect(master.state.barriers).toBe(barriers);
+    await expect(createDeposed(createFile('/m/c'))).rejects.toMatchObject({ code: 'NOT_LEADER' });
+  });
+
+  it('neither refuses nor changes the under storage before it is known that this master leads', async () => {
+    await write('/m/f', 'old');
+    for (const request of [
+      createFile('/m/f'),
+      createFile('/m/f', { overwrite: true, writeType: 'MUST_CACHE', empty: true }),
+      createFile('/m/e', { empty: true }),
+    ])
+      await expect(createDeposed(request)).rejects.toMatchObject({ code: 'NOT_LEADER' });
+    expect(readFileSync(at('f'), 'utf8')).toBe('old');
+    expect(existsSync(at('e'))).toBe(false);
+    await expect(master.ask('createFile', createFile('/m/f'))).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
   });
 });
 

@@ -40,6 +40,10 @@ export class LocalState implements ReplicatedState {
 
   /** Whether reads are confirmed while another master leads. */
   confirmed = false;
+  /** Another master leads, which this one has not heard of yet. */
+  deposed = false;
+  /** How often somebody asked whether this master still leads. */
+  barriers = 0;
 
   constructor(
     clock: Clock,
@@ -67,6 +71,7 @@ export class LocalState implements ReplicatedState {
   }
 
   async barrier(): Promise<void> {
+    this.barriers += 1;
     if (!this.confirmed) this.#mustLead();
     await Promise.resolve();
     if (!this.confirmed) this.#mustLead();
@@ -104,7 +109,7 @@ export class LocalState implements ReplicatedState {
   }
 
   #mustLead(): void {
-    if (!this.#leadership.leading) throw new SluiceError('NOT_LEADER', 'Does not lead');
+    if (this.deposed || !this.#leadership.leading) throw new SluiceError('NOT_LEADER', 'Does not lead');
   }
 
   #apply(command: Command, by: { readonly principal: Caller; readonly requestId?: RequestId }): Outcome {
