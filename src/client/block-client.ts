@@ -130,8 +130,10 @@ export class BlockClient {
     await this.#send(address, request, { headers: checksum(body), body, signal });
   }
 
-  async openUpload(address: string, request: OpenUpload): Promise<UploadOpened> {
-    return parseUploadOpened(asText(await this.#send(address, request, {})));
+  /** @param first bytes that the file begins with, if it is to have some at once. */
+  async openUpload(address: string, request: OpenUpload, first?: Uint8Array): Promise<UploadOpened> {
+    const sending = first === undefined ? {} : { headers: checksum(first), body: first };
+    return parseUploadOpened(asText(await this.#send(address, request, sending)));
   }
 
   async append(address: string, request: AppendUpload, body: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -177,7 +177,8 @@ export class FileSystem {
     if (bytes instanceof Uint8Array && bytes.length === 0) return this.#create(path, options, true);
     const writer = await this.create(path, options);
     try {
-      for await (const piece of bytes instanceof Uint8Array ? [bytes] : bytes) await writer.write(piece);
+      if (bytes instanceof Uint8Array) return await writer.writeWhole(bytes);
+      for await (const piece of bytes) await writer.write(piece);
       return await writer.close();
     } catch (thrown) {
       await writer.abort();

@@ -1,3 +1,4 @@
+import { must } from '../base/assert.ts';
 import type { Logger } from '../host/logger.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { FileStatus } from '../model/status.ts';
@@ -47,8 +48,12 @@ export class UploadSink implements BlockSink {
   }
 
   async append(chunk: Chunk): Promise<void> {
-    const upload = await this.#open();
-    if (this.#cached && this.#home.block !== chunk.block) this.#home = await this.#homeOf(chunk.block, upload);
+    if (this.#upload === undefined) {
+      await this.#open(chunk.bytes);
+      return;
+    }
+    const upload = this.#upload;
+    if (this.#cached && this.#home.block !== chunk.block) this.#home = await this.#homeOf(chunk.block);
     const home = this.#home.address;
     const here = this.#cached && home === upload.address;
     const staged = home === undefined || here ? undefined : this.#stage(home, chunk, upload.stagedVersion);
@@ -59,7 +64,7 @@ export class UploadSink implements BlockSink {
   }
 
   async finish(lengthBytes: number): Promise<WrittenContent> {
-    const { address, uploadId } = await this.#open();
+    const { address, uploadId } = this.#upload ?? (await this.#open(undefined));
     for (let attempt = 1; ; attempt++) {
       try {
         const fact = await this.#client.completeUpload(address, {
@@ -100,8 +105,11 @@ export class UploadSink implements BlockSink {
     });
   }
 
-  async #open(): Promise<Upload> {
-    if (this.#upload !== undefined) return this.#upload;
+  /**
+   * Begins the upload, with the first chunk if there is one, at the first worker that takes it. Those whose connection
+   * broke, perhaps in the middle of the chunk, are asked once more.
+   */
+  async #open(first: Uint8Array | undefined): Promise<Upload> {
     const { id, mode, owner, group, mountId, ufsPath, blockSizeBytes, path } = this.#status;
     const request = {
       kind: 'openUpload',
@@ -109,31 +117,38 @@ export class UploadSink implements BlockSink {
       mount: mountId,
       path: ufsPath,
       blockSize: blockSizeBytes,
+      ...(first === undefined ? {} : { cache: this.#cached }),
     } as const;
     const all = await this.#router.candidates(id, 0);
     const failures: SluiceError[] = [];
-    for (const { address } of all.filter((worker) => worker.state === 'live')) {
+    const live = all.flatMap(({ state, address }) => (state === 'live' ? [address] : []));
+    const again: string[] = [];
+    for (let next = 0; next < live.length + again.length; next += 1) {
+      const address = must(live[next] ?? again[next - live.length], 'Workers were counted');
       try {
-        const opened = await this.#client.openUpload(address, { ...request, mode, owner, group });
+        const opened = await this.#client.openUpload(address, { ...request, mode, owner, group }, first);
         this.#router.reached(address);
         this.#stagedVersion = opened.stagedVersion;
         this.#upload = { ...opened, address };
+        if (this.#cached) this.#home = { block: 0, address };
         return this.#upload;
       } catch (thrown) {
         const error = SluiceError.from(thrown);
         if (error.details['unreachable'] === true) this.#router.failed(address);
-        if (!['UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED', 'INTERNAL'].includes(error.code)) throw error;
+        if (!['UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED', 'INTERNAL', 'CORRUPT'].includes(error.code)) throw error;
         failures.push(error);
+        const broke = error.code === 'UNAVAILABLE' && error.details['unreachable'] === true;
+        if (broke && next < live.length) again.push(address);
       }
     }
     const last = failures.at(-1);
-    const why = last === undefined ? 'no worker is live, start one' : failures.map((error) => error.message).join('; ');
+    const said = new Set(failures.map((error) => error.message));
+    const why = last === undefined ? 'no worker is live, start one' : [...said].join('; ');
     const message = `Cannot write ${path} to the UFS through any worker: ${why}`;
     throw new SluiceError(last?.code ?? 'UNAVAILABLE', message, last === undefined ? {} : { cause: last });
   }
 
-  async #homeOf(block: number, upload: Upload): Promise<CacheHome> {
-    if (block === 0) return { block, address: upload.address };
+  async #homeOf(block: number): Promise<CacheHome> {
     const all = await this.#router.candidates(this.#status.id, block);
     return { block, address: all.find((worker) => worker.state === 'live')?.address };
   }

@@ -105,10 +105,11 @@ export class LocalUfs implements Ufs {
     return this.#run(path, async () => {
       checkChangeable(this.uri, path, 'create');
       this.#mayWrite = true;
-      const found = await this.#root.find(path);
-      if (found?.stats.isDirectory()) throw this.#refuse('IS_A_DIRECTORY', path, 'is a directory: choose another name');
       const directory = await this.#root.makeDirectories(parentPath(path));
-      const target = { directory, name: baseName(path), attributes };
+      const name = baseName(path);
+      if (await this.#isDirectory(joinLocal(directory, name), path))
+        throw this.#refuse('IS_A_DIRECTORY', path, 'is a directory: choose another name');
+      const target = { directory, name, attributes };
       return LocalWriter.open(target, await this.#accounts.names(), this.#logger);
     });
   }
@@ -177,6 +178,18 @@ export class LocalUfs implements Ufs {
   }
 
   async close(): Promise<void> {}
+
+  /** Whether a directory is at `absolute`, or a link that counts as one. */
+  async #isDirectory(absolute: string, path: string): Promise<boolean> {
+    try {
+      const stats = await lstat(absolute);
+      if (!stats.isSymbolicLink()) return stats.isDirectory();
+    } catch (thrown) {
+      if (errnoOf(thrown) === 'ENOENT') return false;
+      throw thrown;
+    }
+    return (await this.#root.find(path))?.stats.isDirectory() ?? false;
+  }
 
   /** Runs `task` and turns what it throws into our errors about `path`. */
   async #run<T>(path: string, task: () => Promise<T>): Promise<T> {

@@ -51,7 +51,10 @@ export interface WriteBlock {
   readonly protect: boolean;
 }
 
-/** Begins a file in a UFS. Reply: `UploadOpened`. */
+/**
+ * Begins a file in a UFS. A body is appended at once, as by `appendUpload` at the begin of block 0; when that fails the
+ * upload is aborted. Reply: `UploadOpened`.
+ */
 export interface OpenUpload {
   readonly kind: 'openUpload';
   readonly fileId: number;
@@ -61,6 +64,8 @@ export interface OpenUpload {
   readonly mode?: number;
   readonly owner?: string;
   readonly group?: string;
+  /** As in `AppendUpload`, for the body. */
+  readonly cache?: boolean;
 }
 
 /**
@@ -223,6 +228,7 @@ const ROUTES: { readonly [K in BlockRequestKind]: Route<K> } = {
       mode: optional(MODE),
       owner: optional(TEXT),
       group: optional(TEXT),
+      cache: optional(FLAG),
     },
   },
   appendUpload: {

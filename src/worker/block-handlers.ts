@@ -1,10 +1,10 @@
 import type { PageStore } from '../cache/page-store.ts';
 import type { Metrics } from '../host/metrics.ts';
-import type { BlockServiceStatus } from '../wire/block-protocol.ts';
+import type { BlockRequestKind, BlockServiceStatus } from '../wire/block-protocol.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import { type BlockHandlers, replyJson, replyNothing, replyText } from './exchange.ts';
+import { type BlockHandlers, type Exchange, replyJson, replyNothing, replyText } from './exchange.ts';
 import type { PageReader } from './page-reader.ts';
-import { announcedCrc, bodyChunks, bodyLength, checkedChunks } from './request-body.ts';
+import { announcedCrc, bodyChunks, bodyLength, checkedChunks, hasBody } from './request-body.ts';
 import { serveRead } from './serve-read.ts';
 import { serveWrite } from './serve-write.ts';
 import type { UploadSessions } from './upload-sessions.ts';
@@ -24,22 +24,38 @@ export interface BlockService {
 /** What each request of the block protocol does. */
 export function blockHandlers(service: BlockService): BlockHandlers {
   const { store, uploads, writeBudget, counters } = service;
+  /** Gives the body to `task`, which is called when all of it is known to be good if it has a checksum. */
+  const receiving = async <T>(
+    { incoming, signal }: Pick<Exchange<BlockRequestKind>, 'incoming' | 'signal'>,
+    task: (chunks: AsyncIterable<Uint8Array>) => Promise<T>,
+  ): Promise<T> => {
+    const length = bodyLength(incoming);
+    const crc = announcedCrc(incoming, length);
+    const held = crc === undefined ? 0 : length;
+    await writeBudget.acquire(held, signal);
+    try {
+      const result = await task(
+        crc === undefined ? bodyChunks(incoming) : fromArray(await checkedChunks(incoming, crc)),
+      );
+      counters.bytesReceived.add(length);
+      return result;
+    } finally {
+      writeBudget.release(held);
+    }
+  };
   return {
     readBlock: (exchange) => serveRead(service.reader, store.pageSizeBytes, exchange),
     writeBlock: (exchange) => serveWrite(store, writeBudget, counters, exchange),
-    openUpload: async ({ request, outgoing }) => replyJson(outgoing, await uploads.open(request)),
-    appendUpload: async ({ request, incoming, outgoing, signal }) => {
-      const length = bodyLength(incoming);
-      const crc = announcedCrc(incoming, length);
-      const held = crc === undefined ? 0 : length;
-      await writeBudget.acquire(held, signal);
-      try {
-        const chunks = crc === undefined ? bodyChunks(incoming) : fromArray(await checkedChunks(incoming, crc));
-        await uploads.append(request, chunks);
-      } finally {
-        writeBudget.release(held);
-      }
-      counters.bytesReceived.add(length);
+    openUpload: async (exchange) => {
+      const { request, incoming, outgoing } = exchange;
+      const opened = hasBody(incoming)
+        ? await receiving(exchange, (chunks) => uploads.open(request, chunks))
+        : await uploads.open(request);
+      replyJson(outgoing, opened);
+    },
+    appendUpload: async (exchange) => {
+      const { request, outgoing } = exchange;
+      await receiving(exchange, (chunks) => uploads.append(request, chunks));
       replyNothing(outgoing);
     },
     completeUpload: async ({ request, outgoing }) =>

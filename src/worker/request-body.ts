@@ -12,6 +12,11 @@ export function bodyLength(request: IncomingMessage): number {
   return Number(text);
 }
 
+/** Whether a body comes, as far as the head of the request tells. */
+export function hasBody(request: IncomingMessage): boolean {
+  return (request.headers['content-length'] ?? '0') !== '0' || request.headers['transfer-encoding'] !== undefined;
+}
+
 /** The CRC-32 that the sender announced; undefined when it did not. @throws INVALID_ARGUMENT */
 export function announcedCrc(request: IncomingMessage, lengthBytes: number): number | undefined {
   const text = request.headers[BLOCK_HEADERS.crc32];

@@ -48,8 +48,25 @@ export class UploadSessions {
     this.#cancelSweep = options.timers.every(Math.max(50, options.idleMs / 4), () => this.#sweep());
   }
 
-  /** @throws READ_ONLY, EXHAUSTED, UNAVAILABLE, and what the UFS says. */
-  async open(request: OpenUpload): Promise<UploadOpened> {
+  /**
+   * @param first what the file begins with; when it cannot be appended there is no upload
+   * @throws READ_ONLY, EXHAUSTED, UNAVAILABLE, and what the UFS says.
+   */
+  async open(request: OpenUpload, first?: AsyncIterable<Uint8Array>): Promise<UploadOpened> {
+    const opened = await this.#open(request);
+    if (first === undefined) return opened;
+    const { uploadId } = opened;
+    const { cache = false } = request;
+    try {
+      await this.append({ kind: 'appendUpload', uploadId, block: 0, offset: 0, cache }, first);
+      return opened;
+    } catch (thrown) {
+      await this.abort(uploadId);
+      throw thrown;
+    }
+  }
+
+  async #open(request: OpenUpload): Promise<UploadOpened> {
     const { mounts, store, budget, metrics, logger, maxOpen } = this.#options;
     if (this.#closed) throw new SluiceError('UNAVAILABLE', 'This worker is closing: ask another one');
     let open = this.#opening;

@@ -16,7 +16,9 @@ export class UploadStaging {
   readonly #budget: ByteBudget;
   readonly #logger: Logger;
   readonly #fileId: number;
-  readonly #version: string;
+  #version: string;
+  /** Pages of `#version` may be in the cache. */
+  #staged = false;
   readonly #writes = new Set<Promise<void>>();
   /** The block that is being kept, and how much of it was seen; bytes of the budget are held for its partial page. */
   #block = -1;
@@ -55,6 +57,7 @@ export class UploadStaging {
     this.#page += 1;
     // A full page leaves the partial page's place in the budget and needs its own.
     if (!this.#budget.tryAcquire(bytes.length)) return;
+    this.#staged = true;
     const put = this.#put(key, bytes).finally(() => this.#budget.release(bytes.length));
     this.#writes.add(put);
     void put.finally(() => this.#writes.delete(put));
@@ -72,6 +75,10 @@ export class UploadStaging {
   #endBlock(): void {
     const rest = this.#assembler?.rest();
     if (rest !== undefined) this.#write(rest);
+    this.#forgetBlock();
+  }
+
+  #forgetBlock(): void {
     if (this.#assembler !== undefined) this.#budget.release(this.#store.pageSizeBytes);
     this.#assembler = undefined;
   }
@@ -82,16 +89,25 @@ export class UploadStaging {
     await Promise.all(this.#writes);
   }
 
+  /** As `settle`, but what has not staged any page yet may still go into the cache under its last version. */
+  async settleStaged(): Promise<void> {
+    if (this.#staged) await this.settle();
+  }
+
   /** Gives the pages the version that the UFS has given the file. */
   async adopt(version: string): Promise<void> {
     const fileId = this.#fileId;
+    const from = this.#version;
+    if (!this.#staged) this.#version = version;
+    await this.settle();
     await this.#attempt('staged pages could not be adopted', () =>
-      this.#store.adopt({ fileId, version: this.#version }, { fileId, version }, { protect: false }),
+      this.#store.adopt({ fileId, version: from }, { fileId, version }, { protect: false }),
     );
   }
 
   async drop(): Promise<void> {
-    await this.settle();
+    this.#forgetBlock();
+    await Promise.all(this.#writes);
     await this.#attempt('staged pages could not be dropped', () => this.#store.drop(this.#fileId, this.#version));
   }
 

@@ -70,27 +70,27 @@ export class Upload {
 
   /** Ends the file and makes it visible. Repeated, it gives the same answer. */
   async complete(lengthBytes: number): Promise<UfsFact> {
+    const { path, writer, staging, lease } = this.#parts;
     return this.#alone(async () => {
       if (this.#completed !== undefined) return this.#completed;
       this.#checkOpen();
       if (lengthBytes !== this.#position)
         throw new SluiceError(
           'INVALID_ARGUMENT',
-          `Upload of ${this.#parts.path} has ${this.#position} bytes, not ${lengthBytes}: send the others first`,
+          `Upload of ${path} has ${this.#position} bytes, not ${lengthBytes}: send the others first`,
           { details: { position: this.#position } },
         );
       this.#ended = true;
       try {
-        await this.#parts.staging.settle();
-        const fact = await this.#parts.writer.complete();
-        await this.#parts.staging.adopt(fact.version);
+        const [fact] = await Promise.all([writer.complete(), staging.settleStaged()]);
+        await staging.adopt(fact.version);
         this.#completed = fact;
         return fact;
       } catch (thrown) {
-        await this.#parts.staging.drop();
+        await staging.drop();
         throw thrown;
       } finally {
-        this.#parts.lease.release();
+        lease.release();
       }
     });
   }

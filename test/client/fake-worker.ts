@@ -124,19 +124,12 @@ export class FakeWorker {
         const uploadId = `${this.id}-${++this.#uploadCount}`;
         const { fileId, path, blockSize } = request;
         this.uploads.set(uploadId, { fileId, path, blockSize, pieces: [], position: 0 });
+        if (body.length > 0) this.#append(uploadId, 0, 0, request.cache ?? false, body);
         return Buffer.from(JSON.stringify({ uploadId, stagedVersion: stagedVersion(uploadId) }));
       }
       case 'appendUpload': {
-        const upload = this.#upload(request.uploadId);
-        const at = request.block * upload.blockSize + request.offset;
-        if (at !== upload.position)
-          throw new SluiceError('INVALID_ARGUMENT', `Append at ${at}, not ${upload.position}`, {
-            details: { position: upload.position },
-          });
-        upload.pieces.push(body);
-        upload.position += body.length;
-        if (request.cache)
-          this.#keep(upload.fileId, request.block, stagedVersion(request.uploadId), request.offset, body, false);
+        const { uploadId, block, offset, cache } = request;
+        this.#append(uploadId, block, offset, cache, body);
         return Buffer.alloc(0);
       }
       case 'completeUpload': {
@@ -165,6 +158,18 @@ export class FakeWorker {
       default:
         throw new SluiceError('UNSUPPORTED', request.kind);
     }
+  }
+
+  #append(uploadId: string, block: number, offset: number, cache: boolean, body: Buffer): void {
+    const upload = this.#upload(uploadId);
+    const at = block * upload.blockSize + offset;
+    if (at !== upload.position)
+      throw new SluiceError('INVALID_ARGUMENT', `Append at ${at}, not ${upload.position}`, {
+        details: { position: upload.position },
+      });
+    upload.pieces.push(body);
+    upload.position += body.length;
+    if (cache) this.#keep(upload.fileId, block, stagedVersion(uploadId), offset, body, false);
   }
 
   #upload(uploadId: string): Upload {

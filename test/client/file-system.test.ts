@@ -89,6 +89,16 @@ describe('what is written is read', () => {
     expect(keys.sort()).toEqual([0, 1, 2, 3].map((block) => `${status.id}/${block}/${status.version}`));
   });
 
+  test.each(['THROUGH', 'CACHE_THROUGH'] as const)(
+    'a small file (%s) takes two requests of each kind',
+    async (writeType) => {
+      await using cluster = await FakeCluster.start();
+      await cluster.files.writeFile('/ufs/f', pattern(1000), { writeType });
+      expect(cluster.workers.flatMap((worker) => worker.kinds)).toEqual(['openUpload', 'completeUpload']);
+      expect(cluster.masters.calls.map((call) => call.name)).toEqual(['createFile', 'getWorkers', 'completeFile']);
+    },
+  );
+
   test('THROUGH leaves nothing in the cache', async () => {
     await using cluster = await FakeCluster.start();
     await cluster.files.writeFile('/ufs/f', pattern(MIB), { writeType: 'THROUGH' });
@@ -283,6 +293,26 @@ describe('writing when workers fail', () => {
     });
     expect(await cluster.files.exists('/f')).toBe(false);
     expect(cluster.workers.every((worker) => worker.blocks.size === 0)).toBe(true);
+  });
+
+  test.each(['break', 'break-after'] as const)(
+    'an upload whose only worker breaks off once (%s) begins anew',
+    async (how) => {
+      await using cluster = await FakeCluster.start(1);
+      let left = 1;
+      cluster.workers[0]!.fault = (r) => (r.kind === 'openUpload' && left-- > 0 ? how : undefined);
+      await cluster.files.writeFile('/ufs/f', pattern(1000), { writeType: 'CACHE_THROUGH' });
+      expect(Buffer.compare(await cluster.files.readFile('/ufs/f'), pattern(1000))).toBe(0);
+    },
+  );
+
+  test('an upload that no worker takes is asked of each twice, and says so once', async () => {
+    await using cluster = await FakeCluster.start(2);
+    for (const worker of cluster.workers) worker.fault = () => 'break';
+    const written = cluster.files.writeFile('/ufs/f', pattern(1000), { writeType: 'THROUGH' });
+    const { message } = await written.then(() => new Error(), SluiceError.from);
+    for (const { address } of cluster.workers) expect(message.split(address)).toHaveLength(2);
+    expect(await cluster.files.exists('/ufs/f')).toBe(false);
   });
 
   test('an upload opens at the next worker', async () => {

@@ -38,6 +38,9 @@ const DRILLS: Readonly<Record<string, readonly Fault[]>> = {
   membership: MEMBERSHIP,
 };
 
+// The first error to arrive would stop this process, and every writer in it, until its stack is translated.
+process.setSourceMapsEnabled(false);
+
 /** Clients at work have connections to all masters by then. */
 const SETTLE_MS = 20_000;
 

@@ -23,6 +23,7 @@ export class ScriptedUfs implements Ufs {
   aborted = 0;
   closed = 0;
   failWritesAfter = Number.POSITIVE_INFINITY;
+  failCompletion = false;
   #versions = 0;
 
   put(path: string, bytes: Uint8Array): string {
@@ -67,6 +68,7 @@ export class ScriptedUfs implements Ufs {
         parts.push(chunk.slice());
       },
       complete: async () => {
+        if (this.failCompletion) throw new SluiceError('UNAVAILABLE', 'the storage is gone');
         const bytes = Buffer.concat(parts);
         const version = this.put(path, bytes);
         return { name: path, kind: 'file', lengthBytes: bytes.length, version, modifiedMs: 1234 };

@@ -137,6 +137,48 @@ describe('uploads', () => {
     expect(await service.metric('sluice_worker_ufs_written_bytes_total')).toBe(bytes.length);
   });
 
+  test.each([true, false])('a small file comes with its first request; checksum: %s', async (checked) => {
+    const service = await openService();
+    const bytes = fileBytes(PAGE + 50);
+    const request = { ...open, cache: true };
+    const opened = await service.send(request, { body: bytes, headers: checked ? crcOf(bytes) : {} });
+    const uploadId = opened.json()['uploadId'] as string;
+    const fact = (await service.send({ kind: 'completeUpload', uploadId, length: bytes.length })).json();
+    expect(Buffer.from(service.ufs.files.get('out')?.bytes ?? []).equals(bytes)).toBe(true);
+    expect(await readBack(service, bytes.length, fact['version'] as string)).toEqual(bytes);
+    expect(service.store.usage().pageCount).toBe(2);
+    expect(service.budgets.write.usedBytes).toBe(0);
+    expect(await service.metric('sluice_worker_received_bytes_total')).toBe(bytes.length);
+  });
+
+  test('a first request whose body cannot be taken begins nothing', async () => {
+    const service = await openService();
+    const damaged = await service.send(open, { body: fileBytes(PAGE), headers: crcOf(fileBytes(PAGE - 1)) });
+    expect(damaged.json()).toMatchObject({ code: 'CORRUPT' });
+    expect(service.ufs.writers).toBe(0);
+    const long = await service.send({ ...open, cache: true }, { body: fileBytes(BLOCK + 1) });
+    expect(long.json()).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const chunked = await service.send(open, { headers: { 'transfer-encoding': 'chunked' } });
+    expect(chunked.json()).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    service.ufs.failWritesAfter = 0;
+    expect((await service.send(open, { body: fileBytes(PAGE) })).json()).toMatchObject({ code: 'UNAVAILABLE' });
+    expect([service.ufs.writers, service.ufs.aborted, service.ufs.files.size]).toEqual([2, 2, 0]);
+    expect(service.budgets.write.usedBytes).toBe(0);
+    service.ufs.failWritesAfter = Number.POSITIVE_INFINITY;
+    for (let time = 0; time < 4; time += 1) expect((await service.send(open)).status).toBe(200);
+  });
+
+  test('what a storage did not complete is not cached', async () => {
+    const service = await openService();
+    service.ufs.failCompletion = true;
+    const bytes = fileBytes(PAGE + 50);
+    const uploadId = (await service.send({ ...open, cache: true }, { body: bytes })).json()['uploadId'] as string;
+    const reply = await service.send({ kind: 'completeUpload', uploadId, length: bytes.length });
+    expect(reply.json()).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(service.store.usage().pageCount).toBe(0);
+    expect(service.budgets.write.usedBytes).toBe(0);
+  });
+
   test('an empty file', async () => {
     const service = await openService();
     const uploadId = await begin(service);

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { nodeTimers } from '../../host/node-timers.ts';
 import { systemClock } from '../../host/system-clock.ts';
 import { journalOptions, quorumOptions, serviceOptions } from '../../master/options.ts';
@@ -13,6 +14,8 @@ export const masterCommand: CommandSpec = {
   examples: ['sluice master --set master.name=m1 --set master.peers=m1=h1:19998,m2=h2:19998,m3=h3:19998'],
   async run(context) {
     const config = context.config();
+    // Else the first takeover compiles the code that only leaders run, while everybody waits for it.
+    setFlagsFromString('--no-lazy');
     const [{ Master }, { openUfs }] = await Promise.all([
       import('../../master/master.ts'),
       import('../../ufs/open-ufs.ts'),
