@@ -115,6 +115,10 @@ export class MembershipService {
     if (clusterId === '') return waiting(`${name} has not found this cluster yet: it looks at its master.peers`);
     const former = voters.find((each) => memberName(each) === name);
     if (former !== undefined && this.#lives(status, former, this.#parts.limits.electionTicks)) {
+      // A new leader takes everybody for up until it has had time to miss them.
+      await this.#heartbeats();
+      if (!this.#lives(journal.status(), former, 2 * this.#parts.limits.heartbeatTicks))
+        return waiting(`${former}, which had this name, has just fallen silent`);
       const message = `${former} votes already and is up, so ${name} is taken: choose another name, or stop it first`;
       throw new SluiceError('ALREADY_EXISTS', message);
     }
@@ -198,10 +202,15 @@ export class MembershipService {
 
   /** The status after heartbeats that all who live have answered since it was asked for. */
   async #heardStatus(): Promise<RaftStatus> {
-    const { timers, limits, tickMs } = this.#parts;
     this.#settledStatus();
-    await new Promise<void>((resolve) => timers.after(3 * limits.heartbeatTicks * tickMs, resolve));
+    await this.#heartbeats();
     return this.#settledStatus();
+  }
+
+  /** Resolves when all who live have had time to answer. */
+  #heartbeats(): Promise<void> {
+    const { timers, limits, tickMs } = this.#parts;
+    return new Promise((resolve) => timers.after(3 * limits.heartbeatTicks * tickMs, resolve));
   }
 
   #settledStatus(): RaftStatus {
