@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchAppend } from './append.ts';
 import { benchJournal } from './journal.ts';
 import { benchMaster } from './master.ts';
 import { Printer } from './measure.ts';
 import { benchRestart } from './restart.ts';
 import { benchWorker } from './worker.ts';
 
-const USAGE = `usage: npm run bench -- master|journal|worker|restart [--json]
+const USAGE = `usage: npm run bench -- master|journal|append|worker|restart [--json]
   --seconds N     per case (default 5)
   --protocol P    stream or unary (default both)
   --in-flight N   operations at a time (default 1 and 512, in the journal suite also 64 and 4096)
@@ -63,6 +64,9 @@ switch (positionals[0]) {
       rounds: positive(values.rounds),
       profiles: values.profiles === undefined ? undefined : resolve(values.profiles),
     });
+    break;
+  case 'append':
+    await benchAppend({ printer, seconds: positive(values.seconds) });
     break;
   case 'worker':
     await benchWorker({ printer, seconds: positive(values.seconds) });

@@ -13,6 +13,9 @@ export interface FileWriterMasters {
   remove(): Promise<void>;
 }
 
+/** A file that was made so short ago is not looked for once more before it appears in the UFS: that takes as long. */
+const YOUNG_MS = 100;
+
 type State =
   | { readonly kind: 'open' }
   | { readonly kind: 'complete'; readonly status: FileStatus }
@@ -73,10 +76,10 @@ export class FileWriter {
     return this.#run(async () => {
       this.#assertOpen();
       return this.#undoing(async () => {
-        // What goes out in one chunk does so right after the file was made: nobody has had time to delete it.
-        const brief = bytes.length <= this.#chunkLimit();
+        const begunMs = performance.now();
+        const isOneChunk = bytes.length <= this.#chunkLimit();
         await this.#take(bytes);
-        return this.#complete(brief);
+        return this.#complete(isOneChunk ? begunMs : undefined);
       });
     });
   }
@@ -89,7 +92,7 @@ export class FileWriter {
     return this.#run(async () => {
       if (this.#state.kind === 'complete') return this.#state.status;
       this.#assertOpen();
-      return this.#undoing(() => this.#complete(false));
+      return this.#undoing(() => this.#complete(undefined));
     });
   }
 
@@ -125,15 +128,17 @@ export class FileWriter {
     }
   }
 
-  /** @param sure that the file still exists. */
-  async #complete(sure: boolean): Promise<FileStatus> {
+  /** @param madeMs when the file was just made and all of it began to be sent, if that is so */
+  async #complete(madeMs: number | undefined): Promise<FileStatus> {
     if (this.#buffer.length > 0) await this.#flush();
     // What somebody has deleted meanwhile must not appear in the UFS when the write ends.
-    const needless = sure || this.#created.writeType === 'MUST_CACHE';
-    const checked = needless ? Promise.resolve() : this.#masters.check();
+    const persists = this.#created.writeType !== 'MUST_CACHE';
+    const checked = persists && madeMs === undefined ? this.#masters.check() : Promise.resolve();
     checked.catch(() => undefined);
     await this.#sending;
     await checked;
+    const isYoung = madeMs === undefined || performance.now() - madeMs < YOUNG_MS;
+    if (persists && !isYoung) await this.#masters.check();
     const content = await this.#sink.finish(this.#length);
     const [status] = await Promise.all([this.#masters.complete(this.#length, content), this.#sink.published(content)]);
     this.#state = { kind: 'complete', status };

@@ -107,7 +107,7 @@ export class UploadSink implements BlockSink {
 
   /**
    * Begins the upload, with the first chunk if there is one, at the first worker that takes it. Those whose connection
-   * broke, perhaps in the middle of the chunk, are asked once more.
+   * broke or stood still, perhaps in the middle of the chunk, are asked once more.
    */
   async #open(first: Uint8Array | undefined): Promise<Upload> {
     const { id, mode, owner, group, mountId, ufsPath, blockSizeBytes, path } = this.#status;
@@ -137,8 +137,7 @@ export class UploadSink implements BlockSink {
         if (error.details['unreachable'] === true) this.#router.failed(address);
         if (!['UNAVAILABLE', 'TIMED_OUT', 'EXHAUSTED', 'INTERNAL', 'CORRUPT'].includes(error.code)) throw error;
         failures.push(error);
-        const broke = error.code === 'UNAVAILABLE' && error.details['unreachable'] === true;
-        if (broke && next < live.length) again.push(address);
+        if (error.details['unreachable'] === true && next < live.length) again.push(address);
       }
     }
     const last = failures.at(-1);

@@ -117,7 +117,9 @@ export class MembershipService {
     if (former !== undefined && this.#lives(status, former, this.#parts.limits.electionTicks)) {
       // A new leader takes everybody for up until it has had time to miss them.
       await this.#heartbeats();
-      if (!this.#lives(journal.status(), former, 2 * this.#parts.limits.heartbeatTicks))
+      const now = journal.status();
+      if (now.role !== 'leader') throw gate.notLeader();
+      if (!this.#lives(now, former, 2 * this.#parts.limits.heartbeatTicks))
         return waiting(`${former}, which had this name, has just fallen silent`);
       const message = `${former} votes already and is up, so ${name} is taken: choose another name, or stop it first`;
       throw new SluiceError('ALREADY_EXISTS', message);

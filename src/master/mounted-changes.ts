@@ -67,29 +67,36 @@ export class MountedChanges {
    */
   createFile(command: CommandOf<'createFile'>, asker: Asker): Promise<Outcome> {
     const path = normal(command.path);
-    const writesEmpty = command.empty && command.writeType !== 'MUST_CACHE';
+    const locks: LockRequest[] = [{ path, mode: 'exclusive' }];
+    if (command.empty && command.writeType !== 'MUST_CACHE')
+      return this.#locked(locks, command, asker, () => this.#createEmpty(path, command, asker));
     const create = async (confirmed: boolean): Promise<Outcome> => {
-      const looked = await this.#sync.lookUpLocked(path);
-      const ours = writesEmpty && looked.unknown?.fact.kind === 'file' && looked.unknown.fact.lengthBytes === 0;
-      if (!ours) await this.#sync.load(looked);
-      const dry = this.#dry({ ...command, ufsVersion: writesEmpty ? PENDING_VERSION : '' }, asker);
+      await this.#sync.load(await this.#sync.lookUpLocked(path));
+      const dry = this.#dry({ ...command, ufsVersion: '' }, asker);
       const { mount, inode } = this.#now(path);
       const replaces = command.writeType === 'MUST_CACHE' && inode !== undefined && isInUfs(inode);
-      if (!confirmed && (dry.kind === 'refused' || writesEmpty || replaces)) {
-        await this.#state.barrier();
-        return create(true);
-      }
+      if (!confirmed && (dry.kind === 'refused' || replaces))
+        return this.#confirmed(command, asker, () => create(true));
       if (dry.kind === 'refused') return this.#refuse(command, asker, dry);
-      let ufsVersion = '';
-      if (writesEmpty) ufsVersion = (await this.#putEmpty(must(mount, `${path} is mounted`), path, dry)).version;
-      else if (replaces) await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
-      const outcome = await this.#propose({ ...command, ufsVersion }, asker);
+      if (replaces) await this.#use(mount, (ufs, at) => ufs.delete(at(path), { recursive: false }));
+      const outcome = await this.#propose({ ...command, ufsVersion: '' }, asker);
       this.#appeared(path);
       return outcome;
     };
-    return this.#holding([{ path, mode: 'exclusive' }], asker, () =>
-      this.#unlessAnswered(command, asker, () => create(false)),
-    );
+    return this.#holding(locks, asker, () => this.#unlessAnswered(command, asker, () => create(false)));
+  }
+
+  async #createEmpty(path: string, command: CommandOf<'createFile'>, asker: Asker): Promise<Outcome> {
+    const looked = await this.#sync.lookUpLocked(path);
+    const ours = looked.unknown?.fact.kind === 'file' && looked.unknown.fact.lengthBytes === 0;
+    if (!ours) await this.#sync.load(looked);
+    const dry = this.#dry({ ...command, ufsVersion: PENDING_VERSION }, asker);
+    if (dry.kind === 'refused') return this.#refuse(command, asker, dry);
+    const mount = must(this.#now(path).mount, `${path} is mounted`);
+    const { version: ufsVersion } = await this.#putEmpty(mount, path, dry);
+    const outcome = await this.#propose({ ...command, ufsVersion }, asker);
+    this.#appeared(path);
+    return outcome;
   }
 
   /** The worker has changed the UFS; the lock only keeps looks at it apart. */
@@ -217,10 +224,15 @@ export class MountedChanges {
     asker: Asker,
     change: () => Promise<Outcome>,
   ): Promise<Outcome> {
-    return this.#holding(requests, asker, async () => {
-      await this.#state.barrier();
-      return this.#unlessAnswered(command, asker, change);
-    });
+    return this.#holding(requests, asker, () => this.#confirmed(command, asker, change));
+  }
+
+  /** Runs `change` when this master leads and knows everything, unless the request was answered, or must not run. */
+  async #confirmed(command: Command, asker: Asker, change: () => Promise<Outcome>): Promise<Outcome> {
+    await this.#state.barrier();
+    // Another leader may have confirmed that nothing is missing here.
+    if (!this.#state.leadership().leading) throw new SluiceError('NOT_LEADER', 'This master leads no longer');
+    return this.#unlessAnswered(command, asker, change);
   }
 
   async #unlessAnswered(command: Command, asker: Asker, change: () => Promise<Outcome>): Promise<Outcome> {

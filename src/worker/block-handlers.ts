@@ -47,11 +47,13 @@ export function blockHandlers(service: BlockService): BlockHandlers {
     readBlock: (exchange) => serveRead(service.reader, store.pageSizeBytes, exchange),
     writeBlock: (exchange) => serveWrite(store, writeBudget, counters, exchange),
     openUpload: async (exchange) => {
-      const { request, incoming, outgoing } = exchange;
+      const { request, incoming, outgoing, signal } = exchange;
       const opened = hasBody(incoming)
         ? await receiving(exchange, (chunks) => uploads.open(request, chunks))
         : await uploads.open(request);
-      replyJson(outgoing, opened);
+      // Whoever does not hear its id cannot abort it.
+      if (signal.aborted) await uploads.abort(opened.uploadId);
+      else replyJson(outgoing, opened);
     },
     appendUpload: async (exchange) => {
       const { request, outgoing } = exchange;

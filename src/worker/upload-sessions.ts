@@ -61,7 +61,9 @@ export class UploadSessions {
       await this.append({ kind: 'appendUpload', uploadId, block: 0, offset: 0, cache }, first);
       return opened;
     } catch (thrown) {
-      await this.abort(uploadId);
+      await this.abort(uploadId).catch((err: unknown) => {
+        this.#options.logger.error({ err, upload: uploadId }, 'an upload that failed could not be aborted');
+      });
       throw thrown;
     }
   }

@@ -82,7 +82,11 @@ export class Upload {
         );
       this.#ended = true;
       try {
-        const [fact] = await Promise.all([writer.complete(), staging.settleStaged()]);
+        // Nothing may be under way any more when the lease is released.
+        const [ended, staged] = await Promise.allSettled([writer.complete(), staging.settleStaged()]);
+        if (ended.status === 'rejected') throw ended.reason;
+        if (staged.status === 'rejected') throw staged.reason;
+        const fact = ended.value;
         await staging.adopt(fact.version);
         this.#completed = fact;
         return fact;
@@ -99,10 +103,13 @@ export class Upload {
   async abort(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    const { writer, staging, lease } = this.#parts;
     await this.#writing;
-    await this.#parts.writer.abort();
-    await this.#parts.staging.drop();
-    this.#parts.lease.release();
+    try {
+      await writer.abort();
+    } finally {
+      await staging.drop().finally(() => lease.release());
+    }
   }
 
   #checkOpen(): void {

@@ -90,12 +90,14 @@ describe('what is written is read', () => {
   });
 
   test.each(['THROUGH', 'CACHE_THROUGH'] as const)(
-    'a small file (%s) takes two requests of each kind',
+    'a small file (%s) takes two requests to a worker and two to the masters',
     async (writeType) => {
       await using cluster = await FakeCluster.start();
       await cluster.files.writeFile('/ufs/f', pattern(1000), { writeType });
       expect(cluster.workers.flatMap((worker) => worker.kinds)).toEqual(['openUpload', 'completeUpload']);
-      expect(cluster.masters.calls.map((call) => call.name)).toEqual(['createFile', 'getWorkers', 'completeFile']);
+      await cluster.files.writeFile('/ufs/g', pattern(1000), { writeType });
+      const asked = cluster.masters.calls.map((call) => call.name).filter((name) => name !== 'getWorkers');
+      expect(asked).toEqual(['createFile', 'completeFile', 'createFile', 'completeFile']);
     },
   );
 
@@ -311,8 +313,36 @@ describe('writing when workers fail', () => {
     for (const worker of cluster.workers) worker.fault = () => 'break';
     const written = cluster.files.writeFile('/ufs/f', pattern(1000), { writeType: 'THROUGH' });
     const { message } = await written.then(() => new Error(), SluiceError.from);
-    for (const { address } of cluster.workers) expect(message.split(address)).toHaveLength(2);
+    for (const worker of cluster.workers) {
+      expect(message.split(worker.address)).toHaveLength(2);
+      expect(worker.kinds).toEqual(['openUpload', 'openUpload']);
+    }
     expect(await cluster.files.exists('/ufs/f')).toBe(false);
+  });
+
+  test('a block whose upload was refused by the first worker of the ring is whole at the next one', async () => {
+    await using cluster = await FakeCluster.start(3, { blockSizeBytes: 64 * MIB });
+    const full = new SluiceError('EXHAUSTED', 'too many uploads');
+    let left = 1;
+    for (const worker of cluster.workers)
+      worker.fault = (r) => (r.kind === 'openUpload' && left-- > 0 ? full : undefined);
+    const bytes = pattern(9 * MIB);
+    await cluster.files.writeFile('/ufs/f', bytes, { writeType: 'CACHE_THROUGH' });
+    expect(cluster.count('writeBlock')).toBe(0);
+    expect(cluster.workers.map(({ blocks }) => blocks.size).sort()).toEqual([0, 0, 1]);
+  });
+
+  test('a file of more than one chunk that is deleted while it is written does not appear', async () => {
+    await using cluster = await FakeCluster.start(1, { blockSizeBytes: 64 * MIB });
+    const { files } = cluster;
+    let deleted: Promise<void> | undefined;
+    cluster.workers[0]!.fault = (r) => {
+      if (r.kind === 'openUpload') deleted ??= files.delete('/ufs/f', { keepUfs: true });
+      return undefined;
+    };
+    expect(await codeOf(files.writeFile('/ufs/f', pattern(17 * MIB), { writeType: 'THROUGH' }))).toBe('NOT_FOUND');
+    await deleted;
+    expect(cluster.ufs.size).toBe(0);
   });
 
   test('an upload opens at the next worker', async () => {

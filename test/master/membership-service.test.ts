@@ -9,6 +9,7 @@ import { LocalState } from '../support/local-state.ts';
 import { ManualTime, turns } from '../support/manual-time.ts';
 
 const TICK_MS = 50;
+const PATIENCE_MS = 100;
 const { electionTicks, heartbeatTicks } = DEFAULT_RAFT_LIMITS;
 
 /** A leader of m1@a, m2@b and m3@c, of which m3 came back as m3@d, with an empty folder. */
@@ -18,10 +19,11 @@ function leader() {
   const peer = { match: 100, next: 101, state: 'replicate', framesInFlight: 0, bytesInFlight: 0 } as const;
   /** Of m3@c. */
   const silence = { ticks: 0 };
+  let role: RaftStatus['role'] = 'leader';
   const status = (): RaftStatus => ({
     id: 'm1@a',
     term: 2,
-    role: 'leader',
+    role,
     leader: 'm1@a',
     commit: 100,
     applied: 100,
@@ -38,17 +40,25 @@ function leader() {
     campaignsVetoed: 0,
     leaseReads: 0,
     leaseUntilMs: 0,
-    peers: new Map([
-      ['m2@b', { ...peer, silentTicks: 0 }],
-      ['m3@c', { ...peer, silentTicks: silence.ticks }],
-    ]),
+    peers:
+      role !== 'leader'
+        ? new Map()
+        : new Map([
+            ['m2@b', { ...peer, silentTicks: 0 }],
+            ['m3@c', { ...peer, silentTicks: silence.ticks }],
+          ]),
   });
   const service = new MembershipService({
     journal: {
       status,
       changeMembership: async (target) => void targets.push(target),
     },
-    gate: new LeaderGate({ state: new LocalState(time), timers: time, patienceMs: 100, addressOf: () => undefined }),
+    gate: new LeaderGate({
+      state: new LocalState(time),
+      timers: time,
+      patienceMs: PATIENCE_MS,
+      addressOf: () => undefined,
+    }),
     cluster: 'test',
     clusterId: 'c',
     limits: DEFAULT_RAFT_LIMITS,
@@ -69,12 +79,16 @@ function leader() {
     }),
   });
   /** Asks for m3@d, and lets heartbeats go by, after which m3@c was silent for `ticks`. */
-  async function add(ticks: number) {
+  async function add(ticks: number, deposed = false) {
     const asked = service.add({ name: 'm3', address: 'h3:19200' });
     asked.catch(() => undefined);
     await turns();
     silence.ticks = ticks;
+    if (deposed) role = 'follower';
     await time.advance(3 * heartbeatTicks * TICK_MS);
+    // Who is refused here waits a moment to hear who leads.
+    await turns();
+    await time.advance(PATIENCE_MS);
     return asked;
   }
   return { add, silence, targets };
@@ -84,6 +98,11 @@ test('a master whose name another one has that answers is refused', async () => 
   const { add, targets } = leader();
   await expect(add(heartbeatTicks)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
   expect(targets).toEqual([]);
+});
+
+test('who is deposed meanwhile has missed nobody', async () => {
+  const { add } = leader();
+  await expect(add(0, true)).rejects.toMatchObject({ code: 'NOT_LEADER' });
 });
 
 test('a leader that is new and has not missed anybody yet says to wait, then takes the other one in', async () => {

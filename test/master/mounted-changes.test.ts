@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { CreateFileRequest, RequestId } from '../../src/model/operations.ts';
+import type { FileStatus } from '../../src/model/status.ts';
 import type { FaultyUfs } from '../support/faulty-ufs.ts';
 import { turns } from '../support/manual-time.ts';
 import { MasterServices, PATIENCE_MS } from '../support/master-services.ts';
@@ -153,6 +154,39 @@ describe('createFile', () => {
     expect(master.state.barriers).toBe(barriers);
     await expect(createDeposed(createFile('/m/c'))).rejects.toMatchObject({ code: 'NOT_LEADER' });
   });
+
+  it('hears that it was answered by another leader meanwhile', async () => {
+    const requestId = await nextId();
+    const create = createFile('/m/f');
+    // What this master sees at first is older than that: somebody else has the name.
+    await write('/m/f', 'old');
+    let made: FileStatus | undefined;
+    master.state.beforeBarrier = async () => {
+      master.state.beforeBarrier = () => undefined;
+      await master.ask('delete', deletion('/m/f'));
+      made = await master.ask('createFile', create, { requestId });
+    };
+    const locks = vi.spyOn(master.locks, 'acquire').mockResolvedValue(() => undefined);
+    const answer = await master.ask('createFile', create, { requestId });
+    locks.mockRestore();
+    expect(made?.id).toBeGreaterThan(0);
+    expect(answer.id).toBe(made?.id);
+  });
+
+  it.each([
+    ['an empty file', createFile('/m/e', { empty: true })],
+    ['a cached file', createFile('/m/f', { overwrite: true, writeType: 'MUST_CACHE', empty: true })],
+  ])(
+    '%s: leaves the under storage to another leader, although that confirms what is known here',
+    async (_, request) => {
+      await write('/m/f', 'old');
+      master.state.confirmed = true;
+      master.state.beforeBarrier = () => master.state.lead(false);
+      await expect(master.ask('createFile', request)).rejects.toMatchObject({ code: 'NOT_LEADER' });
+      expect(existsSync(at('e'))).toBe(false);
+      expect(readFileSync(at('f'), 'utf8')).toBe('old');
+    },
+  );
 
   it('neither refuses nor changes the under storage before it is known that this master leads', async () => {
     await write('/m/f', 'old');

@@ -44,6 +44,8 @@ export class LocalState implements ReplicatedState {
   deposed = false;
   /** How often somebody asked whether this master still leads. */
   barriers = 0;
+  /** What happens before that is answered. */
+  beforeBarrier: () => void | Promise<void> = () => undefined;
 
   constructor(
     clock: Clock,
@@ -72,6 +74,7 @@ export class LocalState implements ReplicatedState {
 
   async barrier(): Promise<void> {
     this.barriers += 1;
+    await this.beforeBarrier();
     if (!this.confirmed) this.#mustLead();
     await Promise.resolve();
     if (!this.confirmed) this.#mustLead();

@@ -24,6 +24,8 @@ export class ScriptedUfs implements Ufs {
   closed = 0;
   failWritesAfter = Number.POSITIVE_INFINITY;
   failCompletion = false;
+  /** Writes wait for it. */
+  writeGate: Promise<void> = Promise.resolve();
   #versions = 0;
 
   put(path: string, bytes: Uint8Array): string {
@@ -63,6 +65,7 @@ export class ScriptedUfs implements Ufs {
     let written = 0;
     return {
       write: async (chunk) => {
+        await this.writeGate;
         written += chunk.length;
         if (written > this.failWritesAfter) throw new SluiceError('UNAVAILABLE', 'the storage is gone');
         parts.push(chunk.slice());

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { crc32 } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { formatBlockRequest, type OpenUpload, type WriteBlock } from '../../src/wire/block-protocol.ts';
 import { fileBytes, MOUNT, openService, PAGE, type Service } from './service-fixture.ts';
 
@@ -137,16 +137,22 @@ describe('uploads', () => {
     expect(await service.metric('sluice_worker_ufs_written_bytes_total')).toBe(bytes.length);
   });
 
-  test.each([true, false])('a small file comes with its first request; checksum: %s', async (checked) => {
+  test.each([
+    [true, 1],
+    [false, PAGE - 1],
+    [true, PAGE],
+    [false, PAGE + 50],
+  ])('a small file comes with its first request; checksum: %s, bytes: %s', async (checked, lengthBytes) => {
     const service = await openService();
-    const bytes = fileBytes(PAGE + 50);
+    const bytes = fileBytes(lengthBytes);
     const request = { ...open, cache: true };
     const opened = await service.send(request, { body: bytes, headers: checked ? crcOf(bytes) : {} });
     const uploadId = opened.json()['uploadId'] as string;
     const fact = (await service.send({ kind: 'completeUpload', uploadId, length: bytes.length })).json();
     expect(Buffer.from(service.ufs.files.get('out')?.bytes ?? []).equals(bytes)).toBe(true);
     expect(await readBack(service, bytes.length, fact['version'] as string)).toEqual(bytes);
-    expect(service.store.usage().pageCount).toBe(2);
+    expect(service.ufs.reads).toEqual([]);
+    expect(service.store.usage().pageCount).toBe(Math.ceil(lengthBytes / PAGE));
     expect(service.budgets.write.usedBytes).toBe(0);
     expect(await service.metric('sluice_worker_received_bytes_total')).toBe(bytes.length);
   });
@@ -168,10 +174,31 @@ describe('uploads', () => {
     for (let time = 0; time < 4; time += 1) expect((await service.send(open)).status).toBe(200);
   });
 
-  test('what a storage did not complete is not cached', async () => {
+  test('an upload whose client has gone before it heard of it is aborted', async () => {
+    const service = await openService();
+    let goOn: () => void = () => undefined;
+    service.ufs.writeGate = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    const { target } = formatBlockRequest({ ...open, cache: true });
+    const body = fileBytes(PAGE - 1);
+    const socket = connect(service.port, '127.0.0.1');
+    const [[name, value] = ['', '']] = Object.entries(crcOf(body));
+    socket.write(`POST ${target} HTTP/1.1\r\nHost: x\r\n${name}: ${value}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    socket.write(body);
+    await vi.waitFor(() => expect(service.ufs.writers).toBe(1));
+    socket.destroy();
+    await once(socket, 'close');
+    // The service has noticed it by then, because it answers what came later.
+    for (let time = 0; time < 3; time += 1) await service.send({ kind: 'health' });
+    goOn();
+    await vi.waitFor(() => expect([service.ufs.aborted, service.budgets.write.usedBytes]).toEqual([1, 0]));
+  });
+
+  test.each([PAGE - 1, PAGE + 50])('what a storage did not complete is not cached: %s bytes', async (lengthBytes) => {
     const service = await openService();
     service.ufs.failCompletion = true;
-    const bytes = fileBytes(PAGE + 50);
+    const bytes = fileBytes(lengthBytes);
     const uploadId = (await service.send({ ...open, cache: true }, { body: bytes })).json()['uploadId'] as string;
     const reply = await service.send({ kind: 'completeUpload', uploadId, length: bytes.length });
     expect(reply.json()).toMatchObject({ code: 'UNAVAILABLE' });

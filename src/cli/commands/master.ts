@@ -14,8 +14,10 @@ export const masterCommand: CommandSpec = {
   examples: ['sluice master --set master.name=m1 --set master.peers=m1=h1:19998,m2=h2:19998,m3=h3:19998'],
   async run(context) {
     const config = context.config();
-    // Else the first takeover compiles the code that only leaders run, while everybody waits for it.
+    // Else a takeover compiles what only leaders run, while everybody waits for it: V8 does so when a function is first
+    // called, and again when it was not called for long.
     setFlagsFromString('--no-lazy');
+    setFlagsFromString('--no-flush-bytecode');
     const [{ Master }, { openUfs }] = await Promise.all([
       import('../../master/master.ts'),
       import('../../ufs/open-ufs.ts'),
