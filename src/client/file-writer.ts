@@ -13,7 +13,7 @@ export interface FileWriterMasters {
   remove(): Promise<void>;
 }
 
-/** A file that was made so short ago is not looked for once more before it appears in the UFS: that takes as long. */
+/** A file that was made less than this ago is not looked for once more before it appears in the UFS. */
 const YOUNG_MS = 100;
 
 type State =
