@@ -36,6 +36,7 @@ export class FileWriter {
   readonly #sink: BlockSink;
   readonly #masters: FileWriterMasters;
   readonly #buffer = new ChunkBuffer();
+  readonly #madeMs = performance.now();
   #state: State = { kind: 'open' };
   /** Bytes that were taken; those before the buffer's were given to the sink. */
   #length = 0;
@@ -71,15 +72,14 @@ export class FileWriter {
     });
   }
 
-  /** Writes the whole file, and makes it complete and visible. @throws SluiceError; the write is aborted. */
+  /** Writes all that is left of the file, and makes it complete and visible. @throws SluiceError; the write is aborted. */
   writeWhole(bytes: Uint8Array): Promise<FileStatus> {
     return this.#run(async () => {
       this.#assertOpen();
       return this.#undoing(async () => {
-        const begunMs = performance.now();
-        const isOneChunk = bytes.length <= this.#chunkLimit();
+        const isOneChunk = this.#length === 0 && bytes.length <= this.#chunkLimit();
         await this.#take(bytes);
-        return this.#complete(isOneChunk ? begunMs : undefined);
+        return this.#complete(isOneChunk);
       });
     });
   }
@@ -92,7 +92,7 @@ export class FileWriter {
     return this.#run(async () => {
       if (this.#state.kind === 'complete') return this.#state.status;
       this.#assertOpen();
-      return this.#undoing(() => this.#complete(undefined));
+      return this.#undoing(() => this.#complete(false));
     });
   }
 
@@ -128,17 +128,16 @@ export class FileWriter {
     }
   }
 
-  /** @param madeMs when the file was just made and all of it began to be sent, if that is so */
-  async #complete(madeMs: number | undefined): Promise<FileStatus> {
+  /** @param brief all of the file goes out in one chunk: if that is soon over, nobody asks whether it still exists */
+  async #complete(brief: boolean): Promise<FileStatus> {
     if (this.#buffer.length > 0) await this.#flush();
     // What somebody has deleted meanwhile must not appear in the UFS when the write ends.
     const persists = this.#created.writeType !== 'MUST_CACHE';
-    const checked = persists && madeMs === undefined ? this.#masters.check() : Promise.resolve();
+    const checked = persists && !brief ? this.#masters.check() : Promise.resolve();
     checked.catch(() => undefined);
     await this.#sending;
     await checked;
-    const isYoung = madeMs === undefined || performance.now() - madeMs < YOUNG_MS;
-    if (persists && !isYoung) await this.#masters.check();
+    if (persists && brief && performance.now() - this.#madeMs >= YOUNG_MS) await this.#masters.check();
     const content = await this.#sink.finish(this.#length);
     const [status] = await Promise.all([this.#masters.complete(this.#length, content), this.#sink.published(content)]);
     this.#state = { kind: 'complete', status };

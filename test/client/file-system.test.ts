@@ -345,6 +345,21 @@ describe('writing when workers fail', () => {
     expect(cluster.ufs.size).toBe(0);
   });
 
+  test('a small file that takes long to be sent, and is deleted meanwhile, does not appear', async () => {
+    await using cluster = await FakeCluster.start(1);
+    const { files } = cluster;
+    let deleted: Promise<void> | undefined;
+    cluster.workers[0]!.fault = (r) => {
+      if (r.kind !== 'openUpload') return undefined;
+      deleted ??= files.delete('/ufs/f', { keepUfs: true });
+      for (const begunMs = performance.now(); performance.now() - begunMs < 150; );
+      return undefined;
+    };
+    expect(await codeOf(files.writeFile('/ufs/f', pattern(1000), { writeType: 'THROUGH' }))).toBe('NOT_FOUND');
+    await deleted;
+    expect(cluster.ufs.size).toBe(0);
+  });
+
   test('an upload opens at the next worker', async () => {
     await using cluster = await FakeCluster.start();
     for (const worker of cluster.workers.slice(0, 2)) worker.fault = () => 'break';
