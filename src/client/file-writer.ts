@@ -72,7 +72,7 @@ export class FileWriter {
     });
   }
 
-  /** Writes all that is left of the file, then makes it complete and visible. @throws SluiceError; the write is aborted */
+  /** Writes the rest of the file, then makes it complete and visible. @throws SluiceError; the write is aborted */
   writeWhole(bytes: Uint8Array): Promise<FileStatus> {
     return this.#run(async () => {
       this.#assertOpen();
