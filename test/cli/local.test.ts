@@ -125,3 +125,8 @@ test('a pipe that is closed ends a command quietly', () => {
   expect(stderr).toBe('');
   expect(stdout.split('\n')[1]).toMatch(/^(0|141)$/);
 });
+
+test('the program runs by its own name, as npx runs it', () => {
+  const { status, stderr } = spawnSync(PROGRAM, ['--version'], { env: environment(), encoding: 'utf8' });
+  expect([status, stderr]).toEqual([0, '']);
+});
