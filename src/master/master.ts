@@ -22,7 +22,7 @@ import { helloService, sayHello } from '../wire/hello.ts';
 import { MasterDirectory } from '../wire/master-directory.ts';
 import { membershipService } from '../wire/membership-server.ts';
 import { MetadataServer } from '../wire/metadata-server.ts';
-import { RaftTransport } from '../wire/raft-transport.ts';
+import { RaftTransport, type RaftTransportOptions } from '../wire/raft-transport.ts';
 import { registryService } from '../wire/registry-server.ts';
 import { SnapshotChannel } from '../wire/snapshot-channel.ts';
 import { snapshotService } from '../wire/snapshot-server.ts';
@@ -121,7 +121,8 @@ export class Master implements Closeable {
     };
     const member = await settleMember({ ...parts, folder, place, begins });
     const { clusterId } = member;
-    const transport = scope.own('raft transport', newTransport(parts, member, place.address));
+    const met = (id: string, address: string, name: string) => places.met(id, address, name);
+    const transport = scope.own('raft transport', newTransport(parts, member, place.address, met));
     const digests = new DigestExchange({ clusterId, token, clock: parts.clock });
     let opened: { readonly journal: Journal; readonly services: MasterServices } | undefined;
     const betweenMasters = [transport.service, digests.service((index) => digestOf(opened?.services, index))];
@@ -151,11 +152,7 @@ export class Master implements Closeable {
     const serving = new MasterReadiness({ journal, refusals, rootUfs, clock: parts.clock, timers });
     scope.onClose('readiness', () => serving.close());
     rising.readiness = () => serving.now;
-    const greetAt = async (address: string) => {
-      const greeting = await greet(parts, address, greetingOf(member, place, timing, journal));
-      places.met(address, greeting);
-      return greeting;
-    };
+    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, timing, journal));
     const services = scope.own(
       'services',
       newServices(parts, journal, { digests, clusterId, masters, places, hello: greetAt }),
@@ -203,10 +200,15 @@ export class Master implements Closeable {
   }
 }
 
-function newTransport(parts: MasterParts, { id, clusterId }: BornBinding, address: string): RaftTransport {
+function newTransport(
+  parts: MasterParts,
+  { id, clusterId }: BornBinding,
+  address: string,
+  met: Required<RaftTransportOptions>['met'],
+): RaftTransport {
   const { token, timers, random, logger, metrics } = parts;
   const incarnation = randomUUID();
-  return new RaftTransport({ self: id, address, clusterId, incarnation, token, timers, random, logger, metrics });
+  return new RaftTransport({ self: id, address, clusterId, incarnation, token, timers, random, logger, metrics, met });
 }
 
 /** Listens for other masters before it is known what this one is: nobody needs to dial in vain. */

@@ -69,10 +69,9 @@ export class MemberPlaces {
     if (this.#claims.size < CLAIMS_MAX) this.#claims.add(address);
   }
 
-  /** A master said hello that was asked at `address`. */
-  met(address: string, said: Greeting): void {
-    if (this.#membership.get(said.id) === address && this.#isSaidBy(said.id, said))
-      this.#names.set(said.id, said.address);
+  /** A member accepted a stream that was dialled at `address`, and calls that place `name`. */
+  met(id: NodeId, address: string, name: string): void {
+    if (this.#membership.get(id) === address && name !== '') this.#names.set(id, name);
   }
 
   /** Claims that came since this was called last. */

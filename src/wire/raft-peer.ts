@@ -16,6 +16,8 @@ export interface RaftPeerOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+  /** The peer accepted a stream, and said this with it. Called for each stream. */
+  accepted(metadata: Metadata): void;
   reachable(): void;
   unreachable(): void;
 }
@@ -112,16 +114,17 @@ export class RaftPeer {
       this.#broke(client, error),
     );
     this.#stream = stream;
-    stream.on('metadata', () => this.#accepted(client));
+    stream.on('metadata', (said) => this.#accepted(client, said));
     this.#cancelTimer = this.#options.timers.after(CONNECT_TIMEOUT_MS, () => this.#broke(client, null));
   }
 
-  #accepted(client: Client): void {
+  #accepted(client: Client, said: Metadata): void {
     if (this.#client !== client) return;
     this.#connected = true;
     this.#failures = 0;
     this.#lastRefusal = '';
     this.#cancelTimer?.();
+    this.#options.accepted(said);
     this.#say('reachable');
   }
 

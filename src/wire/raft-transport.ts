@@ -27,6 +27,11 @@ export interface RaftTransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /**
+   * A member accepted a stream at `address`.
+   * @param name where it says itself that others reach it; empty when it does not
+   */
+  met?(id: NodeId, address: string, name: string): void;
 }
 
 const CLUSTER = 'sluice-cluster';
@@ -169,6 +174,7 @@ export class RaftTransport implements Transport {
       timers,
       random,
       logger: logger.child({ peer: id }),
+      accepted: (said) => this.#options.met?.(id, address, nameIn(said, ADDRESS)),
       reachable: () => this.#listener?.peerReachable(id),
       unreachable: () => this.#listener?.peerUnreachable(id),
     });
@@ -185,7 +191,9 @@ export class RaftTransport implements Transport {
     }
     const from = nameIn(call.metadata, SENDER);
     this.#receive(from, call, done, listener);
-    call.sendMetadata(new Metadata());
+    const answer = new Metadata();
+    answer.set(ADDRESS, encodeURIComponent(this.#options.address));
+    call.sendMetadata(answer);
     const peer = this.#peers.get(from);
     if (peer === undefined) this.#welcome(from);
     else peer.hurry();

@@ -78,7 +78,7 @@ test('only places of members that are not known yet are asked, a claim alone cha
 
 test('a member that calls the place where it is known otherwise has not moved when only that name is reached', () => {
   const { made, dialledNow } = places();
-  made.met('b:1', said('b@1', 'name:1'));
+  made.met('b@1', 'b:1', 'name:1');
   made.claim(said('b@1', 'name:1'));
   expect(made.takeClaims()).toEqual([]);
   made.heard(answers(['name:1', said('b@1', 'name:1')]));

@@ -58,8 +58,8 @@ async function createDeposed(request: CreateFileRequest): Promise<unknown> {
   try {
     const asked = master.ask('createFile', request);
     asked.catch(() => undefined);
-    await turns();
     // It waits a moment to hear who leads.
+    await master.time.armed(PATIENCE_MS);
     await master.time.advance(PATIENCE_MS);
     return await asked;
   } finally {
@@ -473,8 +473,7 @@ describe('mount', () => {
     expect(await status('/m/inner/f')).toMatchObject({ ufsPath: 'f', lengthBytes: 5 });
     await expect(master.ask('unmount', { path: '/m' })).rejects.toMatchObject({ code: 'CROSS_MOUNT' });
     await master.ask('unmount', { path: '/m/inner' });
-    await turns();
-    expect(inner.closed).toBe(true);
+    await vi.waitFor(() => expect(inner.closed).toBe(true));
     expect(await master.ask('exists', { path: '/m/inner/f' })).toEqual({ exists: false });
     expect(readFileSync(join(other, 'f'), 'utf8')).toBe('inner');
   });

@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SluiceError } from '../../src/model/errors.ts';
 import type { FaultyUfs } from '../support/faulty-ufs.ts';
-import { turns } from '../support/manual-time.ts';
 import { MasterServices } from '../support/master-services.ts';
 import { createFile, deletion, makeDirectory } from '../support/requests.ts';
 
@@ -355,11 +354,12 @@ describe('a directory', () => {
   it('whose next page never comes is given up', async () => {
     put('a', 'x');
     await mounted(INTERVAL_MS);
-    const hanging = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };
+    const next = vi.fn(() => new Promise(() => undefined));
+    const hanging = { [Symbol.asyncIterator]: () => ({ next }) };
     ufs.list = () => hanging as unknown as ReturnType<FaultyUfs['list']>;
     const asked = names();
     const refused = expect(asked).rejects.toMatchObject({ message: expect.stringContaining('did not answer') });
-    await turns();
+    await vi.waitFor(() => expect(next).toHaveBeenCalled());
     await master.time.advance(5_000);
     await refused;
   });

@@ -2,6 +2,7 @@ import type { CancelTimer, Clock, Timers } from '../../src/base/clock.ts';
 
 interface Timer {
   dueMs: number;
+  readonly delayMs: number;
   readonly periodMs: number | undefined;
   readonly task: () => void;
 }
@@ -20,16 +21,21 @@ export class ManualTime implements Clock, Timers {
   }
 
   after(delayMs: number, task: () => void): CancelTimer {
-    return this.#add({ dueMs: this.#nowMs + delayMs, periodMs: undefined, task });
+    return this.#add({ dueMs: this.#nowMs + delayMs, delayMs, periodMs: undefined, task });
   }
 
   every(periodMs: number, task: () => void): CancelTimer {
-    return this.#add({ dueMs: this.#nowMs + periodMs, periodMs, task });
+    return this.#add({ dueMs: this.#nowMs + periodMs, delayMs: periodMs, periodMs, task });
   }
 
   /** Timers that wait. */
   get pending(): number {
     return this.#timers.size;
+  }
+
+  /** Resolves when a timer of this delay waits; something that takes real time may start it. */
+  async armed(delayMs: number): Promise<void> {
+    while (![...this.#timers].some((timer) => timer.delayMs === delayMs)) await turns(1);
   }
 
   /** Moves time on and runs what becomes due, in order; what it starts gets its turns in between. */

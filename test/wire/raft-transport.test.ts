@@ -295,6 +295,17 @@ test('a member that is not known is dialled back as long as it is connected', as
   await b.ear.until(() => b.ear.events.includes('-a'));
 });
 
+test('who accepts a stream says with each where it is reached, whatever name it was dialled by', async () => {
+  const met: string[][] = [];
+  const a = await member('a', { met: (...said) => void met.push(said) });
+  const b = await member('b');
+  const port = b.server.address.slice(b.server.address.lastIndexOf(':') + 1);
+  b.transport.start(b.ear, new Map());
+  a.transport.start(a.ear, new Map([['b', `localhost:${port}`]]));
+  await a.ear.until(() => a.ear.events.includes('+b'));
+  expect(met).toEqual([['b', `localhost:${port}`, b.server.address]]);
+});
+
 test('members that are not known and dial us are dialled back in a bounded number', async () => {
   const b = await member('b');
   b.transport.start(b.ear, new Map());

@@ -931,8 +931,8 @@ export const RaftMembership: MessageFns<RaftMembership> = {
 
 /**
  * What masters say to each other. The ends of a stream are named in its metadata: `sluice-cluster`,
- * `sluice-sender`, `sluice-receiver`, `sluice-incarnation`, each percent-encoded; the server's initial metadata means that
- * it accepted them.
+ * `sluice-sender`, `sluice-receiver`, `sluice-incarnation`, and `sluice-address`, where the sender says that it is reached,
+ * each percent-encoded; the server's initial metadata means that it accepted them, and has its own `sluice-address`.
  */
 export type RaftServiceService = typeof RaftServiceService;
 export const RaftServiceService = {
