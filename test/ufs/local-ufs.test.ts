@@ -192,8 +192,9 @@ describe('root', () => {
       code: 'NOT_FOUND',
       message: expect.stringContaining('Mount it'),
     });
-    for (const operation of [ufs.stat('a'), ufs.stat(''), listAll(ufs, ''), readAll(ufs, 'a')]) {
-      await expect(operation).rejects.toMatchObject({
+    const operations = [() => ufs.stat('a'), () => ufs.stat(''), () => listAll(ufs, ''), () => readAll(ufs, 'a')];
+    for (const operation of operations) {
+      await expect(operation()).rejects.toMatchObject({
         code: 'UNAVAILABLE',
         message: expect.stringContaining('Mount it'),
       });
