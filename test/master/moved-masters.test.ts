@@ -2,8 +2,10 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AdminChannel } from '../../src/wire/admin-channel.ts';
-import { freePorts } from '../support/process-cluster.ts';
+import { freePorts, pause } from '../support/process-cluster.ts';
 import { makeDirectory } from '../support/requests.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { MemoryLogger } from '../wire/cluster.ts';
 import { common, PATIENCE, RealMasters, ready } from './real-masters.ts';
 
 let real: RealMasters;
@@ -102,4 +104,28 @@ test('a stale configuration does not bring back the member that was replaced', a
   await Promise.all((await Promise.all([start('m1'), start('m3')])).map(ready));
   const { members } = (await admin.report()).quorum;
   expect(members.find(({ id }) => id === 'm3')?.address).toBe(place?.raft);
+}, 60_000);
+
+test('who is known through a proxy has not moved when the proxy breaks, although it still greets the others', async () => {
+  const places = await newPlaces(['m1', 'm2', 'm3']);
+  const proxy = await TcpProxy.start(places[1]?.raft ?? '');
+  real.own(() => proxy.close());
+  const logger = new MemoryLogger();
+  const clients = places.map(({ name, client }) => `${name}=${client}`).join(',');
+  const masters = await Promise.all(
+    places.map(({ name, client }) => {
+      const peers = places.map((at) => `${at.name}=${at.name === 'm2' && name !== 'm2' ? proxy.address : at.raft}`);
+      const port = client.split(':')[1] ?? '';
+      const settings = { 'master.peers': peers.join(), 'master.addresses': clients, 'master.port': port };
+      return real.start(name, settings, { logger });
+    }),
+  );
+  await Promise.all(masters.map(ready));
+  proxy.cut();
+  await vi.waitFor(() => expect(masters[1]?.readiness.ready).toBe(false), PATIENCE);
+  // Some looks of the lookouts.
+  await pause(8_000);
+  proxy.heal();
+  await Promise.all(masters.map(ready));
+  expect(logger.lines.map(({ message }) => message)).not.toContain('a member came back at another address');
 }, 60_000);
