@@ -18,8 +18,8 @@ export interface TransferParts extends Pick<JournalParts, 'limits' | 'tickMs' | 
  * Hands leadership to the voter named `to`, or to the most advanced of those that are up, and waits until somebody else
  * leads. Does nothing when `to` leads already.
  * @returns the name of who leads now
- * @throws SluiceError INVALID_ARGUMENT when `to` is no voter, UNAVAILABLE when it, or every other, is silent,
- * TIMED_OUT when it did not take over: this master leads on
+ * @throws SluiceError NOT_FOUND when `to` is no member, INVALID_ARGUMENT when it is a learner, UNAVAILABLE when it, or
+ * every other, is silent, TIMED_OUT when it did not take over: this master leads on
  */
 export async function transferLeadership(parts: TransferParts, to: string | undefined): Promise<string> {
   const status = parts.status();
@@ -61,10 +61,12 @@ export async function handOver(
 }
 
 function successorOf({ id, peers, membership }: RaftStatus, to: string | undefined, maxSilentTicks: number): NodeId {
-  const { voters } = membership;
+  const { voters, learners } = membership;
   if (to !== undefined && !voters.some((voter) => memberName(voter) === to)) {
     const names = voters.map(memberName).join(', ');
-    throw new SluiceError('INVALID_ARGUMENT', `${to} is no voting master of this cluster: choose one of ${names}`);
+    if (learners.some((learner) => memberName(learner) === to))
+      throw new SluiceError('INVALID_ARGUMENT', `${to} has no vote yet: choose one of ${names}`);
+    throw new SluiceError('NOT_FOUND', `${to} is no master of this cluster: choose one of ${names}`);
   }
   const name = memberName(id);
   const others = voters.filter((voter) => voter !== id);

@@ -61,6 +61,8 @@ test('an empty master that joins what has forgotten its begin gets a snapshot un
     for (; !taken; made += 100) await make(channel, made, 100);
   })();
   const add = async () => (await admin.add({ name: 'm4', address: `127.0.0.1:${raft}` })).phase;
+  await vi.waitFor(async () => expect(await add()).toBe('learning'), PATIENCE);
+  await expect(admin.transfer('m4')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   await vi.waitFor(async () => expect(await add()).toBe('done'), { ...PATIENCE, timeout: 60_000 });
   taken = true;
   await writing;
