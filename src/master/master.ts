@@ -152,7 +152,12 @@ export class Master implements Closeable {
     const serving = new MasterReadiness({ journal, refusals, rootUfs, clock: parts.clock, timers });
     scope.onClose('readiness', () => serving.close());
     rising.readiness = () => serving.now;
-    const greetAt = (address: string) => greet(parts, address, greetingOf(member, place, timing, journal));
+    const greetAt = async (address: string) => {
+      const said = await greet(parts, address, greetingOf(member, place, timing, journal));
+      // Streams tell it of all others; this master meets itself only so.
+      if (said.clusterId === clusterId && !said.removed) places.met(said.id, address, said.address);
+      return said;
+    };
     const services = scope.own(
       'services',
       newServices(parts, journal, { digests, clusterId, masters, places, hello: greetAt }),

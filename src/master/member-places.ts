@@ -69,7 +69,7 @@ export class MemberPlaces {
     if (this.#claims.size < CLAIMS_MAX) this.#claims.add(address);
   }
 
-  /** A member accepted a stream that was dialled at `address`, and calls that place `name`. */
+  /** A member answered that was dialled at `address`, and calls that place `name`; the own one among them. */
   met(id: NodeId, address: string, name: string): void {
     if (this.#membership.get(id) === address && name !== '') this.#names.set(id, name);
   }
