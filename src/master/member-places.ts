@@ -1,4 +1,5 @@
 import type { Logger } from '../host/logger.ts';
+import { memberName } from '../raft/membership.ts';
 import type { NodeId } from '../raft/position.ts';
 import type { Greeting } from '../wire/greeting.ts';
 
@@ -30,6 +31,8 @@ export class MemberPlaces {
   readonly #found = new Map<NodeId, FoundPlace>();
   /** How members that were met where the membership has them call that place. */
   readonly #names = new Map<NodeId, string>();
+  /** Members that were found by their own name only, and it was said. */
+  readonly #astray = new Set<NodeId>();
   readonly #claims = new Set<string>();
   #membership: ReadonlyMap<NodeId, string> = new Map();
   #dial: (addresses: ReadonlyMap<NodeId, string>) => void = () => undefined;
@@ -56,6 +59,7 @@ export class MemberPlaces {
       if (addresses.get(id) === known) continue;
       this.#found.delete(id);
       this.#names.delete(id);
+      this.#astray.delete(id);
     }
     this.#membership = addresses;
     this.#dial(this.#dialled());
@@ -85,13 +89,14 @@ export class MemberPlaces {
   heard(answers: ReadonlyMap<string, Greeting>): void {
     for (const [id, known] of this.#membership) {
       const said = [...answers].filter(([, each]) => this.#isSaidBy(id, each));
-      if (said.some(([address]) => address === known)) this.#found.delete(id);
-      else if (!this.#parts.connected(id)) {
+      if (said.some(([address]) => address === known)) {
+        this.#found.delete(id);
+        this.#astray.delete(id);
+      } else if (!this.#parts.connected(id)) {
         const own = said.filter(([address, each]) => each.address === address).map(([, each]) => each);
-        this.#take(
-          id,
-          own.filter(({ address }) => address !== this.#names.get(id)),
-        );
+        const elsewhere = own.filter(({ address }) => address !== this.#names.get(id));
+        this.#take(id, elsewhere);
+        if (own.length > elsewhere.length) this.#saysAstray(id, known);
       }
     }
     this.#dial(this.#dialled());
@@ -114,6 +119,15 @@ export class MemberPlaces {
     if (this.#found.get(id)?.address !== address)
       log.warn({ member: id, address, before: this.#membership.get(id) }, 'a member came back at another address');
     this.#found.set(id, { address, clientAddress });
+  }
+
+  #saysAstray(id: NodeId, known: string): void {
+    if (this.#astray.has(id)) return;
+    this.#astray.add(id);
+    const address = this.#names.get(id);
+    const way = `if that place is gone for good, run: sluice admin quorum add ${memberName(id)}=${address}`;
+    const fields = { member: id, address, known, way };
+    this.#parts.log.warn(fields, 'a member answers by its own name, and not where the membership has it');
   }
 
   #isSaidBy(id: NodeId, said: Greeting): boolean {

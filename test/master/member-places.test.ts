@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { createLogger } from '../../src/host/logger.ts';
+import { createLogger, type Logger } from '../../src/host/logger.ts';
 import { MemberPlaces } from '../../src/master/member-places.ts';
 import type { Greeting } from '../../src/wire/greeting.ts';
+import { MemoryLogger } from '../wire/cluster.ts';
 
 const KNOWN = new Map([
   ['a@1', 'a:1'],
@@ -10,13 +11,13 @@ const KNOWN = new Map([
 ]);
 
 /** Of the master a, where nobody is connected unless it is said. */
-function places(connected: readonly string[] = []) {
+function places(connected: readonly string[] = [], log: Logger = createLogger('silent', {})) {
   const dialled: ReadonlyMap<string, string>[] = [];
   const made = new MemberPlaces({
     id: 'a@1',
     clusterId: 'x',
     address: 'a:1',
-    log: createLogger('silent', {}),
+    log,
     connected: (id) => connected.includes(id),
   });
   made.follow(KNOWN, (addresses) => void dialled.push(addresses));
@@ -85,4 +86,30 @@ test('a member that calls the place where it is known otherwise has not moved wh
   expect([dialledNow('b@1'), made.moved.size]).toEqual(['b:1', 0]);
   made.heard(answers(['b:2', said('b@1', 'b:2')]));
   expect(dialledNow('b@1')).toBe('b:2');
+});
+
+test('what a member calls a place counts for that place only, until it says another name or the place is another', () => {
+  const byName = answers(['name:1', said('b@1', 'name:1')]);
+  const elsewhere = places();
+  elsewhere.made.met('b@1', 'b:9', 'name:1');
+  elsewhere.made.heard(byName);
+  expect(elsewhere.dialledNow('b@1')).toBe('name:1');
+  const { made, dialledNow } = places();
+  made.met('b@1', 'b:1', 'name:1');
+  made.met('b@1', 'b:1', '');
+  made.heard(byName);
+  expect(dialledNow('b@1')).toBe('b:1');
+  made.membership(new Map([...KNOWN, ['b@1', 'b:4']]));
+  made.heard(byName);
+  expect(dialledNow('b@1')).toBe('name:1');
+});
+
+test('that only its own name is answered is said once, with the way out, and again after it was back', () => {
+  const log = new MemoryLogger();
+  const { made } = places([], log);
+  made.met('b@1', 'b:1', 'name:1');
+  for (const address of ['name:1', 'name:1', 'b:1', 'name:1']) made.heard(answers([address, said('b@1', 'name:1')]));
+  expect(log.lines).toHaveLength(2);
+  expect(log.lines[0]?.fields).toMatchObject({ member: 'b@1', address: 'name:1', known: 'b:1' });
+  expect(log.lines[0]?.fields['way']).toContain('sluice admin quorum add b=name:1');
 });
